@@ -1,0 +1,236 @@
+"""One channel: contents in, deliveries out, and the session between them.
+
+Frames of a content come one by one through ``receive_publish``, ``receive_header`` and ``receive_body``. A publisher that
+sends the like again and again is spared that: when a publish's method and header frames repeat the last ones octet for
+octet, the channel leaves in the connection's :class:`Repeat` what the next such publish must begin with, and
+``receive_repeats`` takes whole runs of them out of the read buffer. What it takes begins and ends between contents, so the
+content's state does not move.
+
+The other way, the channel is the session's receiver: it encodes and appends to the connection's outbox, nothing more.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from amqpd.amqp.limits import Limits
+from amqpd.amqp.outbox import Outbox
+from amqpd.amqp.states import (
+    BODY_FRAME,
+    EMPTY_HEADER_FRAME,
+    HEADER_FRAME,
+    LAST_BODY_FRAME,
+    ChannelState,
+    ContentState,
+    content_after,
+    out_of_sequence,
+)
+from amqpd.broker.message import Message
+from amqpd.broker.receiver import Receiver
+from amqpd.broker.routing import Route
+from amqpd.broker.session import Session
+from amqpd.errors import FrameError, NotImplementedByServer, PreconditionFailed, UnexpectedFrame
+from amqpd.wire import fast
+from amqpd.wire.constants import CLASS_BASIC, FRAME_END, FRAME_HEAD_SIZE, FRAME_METHOD
+from amqpd.wire.methods import BasicCancel, Method, encode_method
+from amqpd.wire.properties import check_header
+
+_PUBLISH = (CLASS_BASIC, 40)
+_CONTENT_HEADER = CLASS_BASIC.to_bytes(2, "big") + b"\x00\x00"  # class and weight: "The weight field is unused" (4.2.6.1)
+
+
+class Repeat:
+    """What a publish begins with that repeats the last one of a connection: its octets up to the body.
+
+    ``head`` is the method frame, the header frame, and the head of the one body frame; None: there is nothing to repeat.
+    """
+
+    __slots__ = ("channel", "head", "header", "mandatory", "route", "size")
+
+    def __init__(self) -> None:
+        self.head: bytes | None = None
+        self.channel: Channel
+        self.route: Route
+        self.header: bytes
+        self.size: int
+        self.mandatory: bool
+
+
+class Channel(Receiver):
+    """A channel that is open, or whose channel.close waits for its close-ok.
+
+    ``payload_max`` is the largest payload of a frame to this peer. ``last_queue`` is the queue that was declared last,
+    which an empty queue name stands for.
+    """
+
+    def __init__(self, number: int, outbox: Outbox, limits: Limits, payload_max: int, repeat: Repeat) -> None:
+        self.number = number
+        self.state = ChannelState.CLOSED
+        self.last_queue = ""
+        self.limits = limits
+        self.session: Session
+        self._outbox = outbox
+        self._payload_max = payload_max
+        self._encoders: dict[str, fast.DeliverEncoder] = {}
+        self._content = ContentState.METHOD
+        self._method_frame = b""
+        self._route: Route
+        self._mandatory = False
+        self._header = b""
+        self._missing = 0
+        self._parts: list[bytes] = []
+        self._last_method_frame = b""
+        self._last_header = b""
+        self._repeat = repeat
+
+    # Contents in
+
+    def receive_publish(self, data: bytes, start: int, stop: int) -> None:
+        """A basic.publish whose payload is ``data[start:stop]``; its content follows."""
+        self._content = content_after(self._content, "basic.publish")
+        frame = data[start - FRAME_HEAD_SIZE : stop + 1]
+        if frame != self._method_frame or self._route.version != self.session.vhost.router.version:
+            address, self._mandatory, immediate = fast.decode_publish(data, start, stop)
+            if immediate:
+                raise NotImplementedByServer("immediate=true", *_PUBLISH)
+            self._method_frame = b""
+            self._route = self.session.route(address)
+            self._method_frame = frame
+
+    def receive_header(self, data: bytes, start: int, stop: int) -> None:
+        header = data[start:stop]
+        if self._content is ContentState.HEADER and not header.startswith(_CONTENT_HEADER):
+            class_id = int.from_bytes(header[:2], "big")
+            raise UnexpectedFrame(f"expected content header for class 60, got one for class {class_id} instead", *_PUBLISH)
+        size = fast.body_size(header)
+        self._content = content_after(self._content, HEADER_FRAME if size else EMPTY_HEADER_FRAME)
+        if header != self._header:
+            check_header(header)
+            self._header = header
+        if size > self.limits.message_size_max:
+            maximum = self.limits.message_size_max
+            raise PreconditionFailed(f"message size {size} is larger than configured max size {maximum}", *_PUBLISH)
+        self._missing = size
+        if not size:
+            self._publish(b"")
+
+    def receive_body(self, data: bytes, start: int, stop: int) -> None:
+        missing = self._missing - (stop - start)
+        last = missing == 0 and self._content is ContentState.BODY
+        self._content = content_after(self._content, LAST_BODY_FRAME if last else BODY_FRAME)
+        if missing < 0:
+            raise FrameError("content body frame exceeds remaining content size", *_PUBLISH)
+        self._missing = missing
+        if not last:
+            self._parts.append(data[start:stop])
+        elif not self._parts:
+            self._publish(data[start:stop])
+        else:
+            self._parts.append(data[start:stop])
+            body = b"".join(self._parts)
+            self._parts.clear()
+            self._publish(body)
+
+    def _publish(self, body: bytes) -> None:
+        route, header = self._route, self._header
+        message = self.session.with_reply_address(Message(route.address, header, body))
+        if header == self._last_header and self._method_frame == self._last_method_frame:
+            if 0 < len(body) <= self._payload_max:
+                self._expect_repeat(route, message)
+        else:
+            self._last_header, self._last_method_frame = header, self._method_frame
+        self.session.publish_run(route, (message,), len(body), self._mandatory)
+
+    def _expect_repeat(self, route: Route, message: Message) -> None:
+        repeat = self._repeat
+        head = self._method_frame + fast.encode_content_head(self.number, self._header, len(message.body))
+        repeat.head, repeat.channel, repeat.route = head, self, route
+        repeat.header, repeat.size, repeat.mandatory = message.header, len(message.body), self._mandatory
+
+    def receive_repeats(self, data: bytes, offset: int) -> int:
+        """Publish the run of repeats at ``offset`` as far as they lie whole in the buffer; returns the offset behind them."""
+        repeat = self._repeat
+        head, route = repeat.head, repeat.route
+        if (
+            head is None
+            or route.version != self.session.vhost.router.version
+            or self.state is not ChannelState.OPEN
+            or self._content is not ContentState.METHOD
+        ):
+            repeat.head = None
+            return offset
+        address, header, size = route.address, repeat.header, repeat.size
+        end, head_size = len(data), len(head)
+        messages: list[Message] = []
+        while data.startswith(head, offset):
+            start = offset + head_size
+            stop = start + size
+            if stop >= end or data[stop] != FRAME_END:
+                break
+            messages.append(Message(address, header, data[start:stop]))
+            offset = stop + 1
+        if messages:
+            self.session.publish_run(route, messages, size * len(messages), repeat.mandatory)
+        return offset
+
+    # Acknowledgements in
+
+    def receive_ack(self, data: bytes, start: int, stop: int) -> None:
+        self.check_between_contents()
+        tag, multiple = fast.decode_ack(data, start, stop)
+        self.session.complete(tag, multiple)
+
+    def receive_nack(self, data: bytes, start: int, stop: int) -> None:
+        self.check_between_contents()
+        tag, multiple, requeue = fast.decode_nack(data, start, stop)
+        self._refuse(tag, multiple, requeue)
+
+    def receive_reject(self, data: bytes, start: int, stop: int) -> None:
+        self.check_between_contents()
+        tag, requeue = fast.decode_reject(data, start, stop)
+        self._refuse(tag, False, requeue)
+
+    def check_between_contents(self) -> None:
+        """UnexpectedFrame (505): a content has begun, and not a method but its next frame must come."""
+        if self._content is not ContentState.METHOD:
+            raise out_of_sequence(self._content)
+
+    def _refuse(self, tag: int, multiple: bool, requeue: bool) -> None:
+        if requeue:
+            self.session.requeue(tag, multiple)
+        else:
+            self.session.discard(tag, multiple)
+
+    # Out
+
+    def send(self, method: Method) -> None:
+        self._outbox.write(fast.encode_frame(FRAME_METHOD, self.number, encode_method(method)))
+
+    def send_get_ok(self, delivery_tag: int, redelivered: bool, message: Message, message_count: int) -> None:
+        """basic.get-ok with its content."""
+        self._outbox.write(fast.encode_get_ok(self.number, delivery_tag, redelivered, message.address, message_count))
+        self._outbox.write_all(fast.encode_content(self.number, message, self._payload_max))
+
+    def forget_consumer(self, consumer_tag: str) -> None:
+        """The consumer is gone; its tag may be used again."""
+        self._encoders.pop(consumer_tag, None)
+
+    def room(self) -> int:
+        return self._outbox.room()
+
+    def deliver(self, consumer_tag: str, delivery_tag: int, redelivered: bool, messages: Sequence[Message]) -> None:
+        encoder = self._encoders.get(consumer_tag)
+        if encoder is None:
+            encoder = fast.DeliverEncoder(self.number, consumer_tag, self._payload_max)
+            self._encoders[consumer_tag] = encoder
+        self._outbox.write_all(encoder.encode(delivery_tag, redelivered, messages))
+
+    def returned(self, message: Message, code: int, text: str) -> None:
+        self._outbox.write(fast.encode_return(self.number, code, text, message.address))
+        self._outbox.write_all(fast.encode_content(self.number, message, self._payload_max))
+
+    def confirmed(self, sequence: int, multiple: bool) -> None:
+        self._outbox.write(fast.encode_ack(self.number, sequence, multiple))
+
+    def cancelled(self, consumer_tag: str) -> None:
+        self.forget_consumer(consumer_tag)
+        self.send(BasicCancel(consumer_tag=consumer_tag, no_wait=True))

@@ -1,0 +1,459 @@
+"""One AMQP connection without its socket: octets in by ``receive_data``, octets out through its outbox.
+
+Whatever octets arrive, the result is replies or a close. A soft error closes its channel, a hard error the connection: the
+close method is queued first, then the state moves, and what follows is discarded until the peer agrees. Any other exception
+is a bug of ours: the peer gets 541, the log the traceback, and the other connections nothing.
+
+The connection has no clock. Whoever has one calls ``tick`` now and then; deadlines and heartbeats are reckoned in the time
+that it brings. What an operator should know is reported as events with fields.
+
+Strategy: one loop over each read. It looks for the repeat of the last publish first, then takes frame by frame; the four hot
+methods and contents go straight to their channel, all else through ``_receive_cold``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from amqpd.amqp.channel import Channel, Repeat
+from amqpd.amqp.frames import bad_frame, misplaced_frame
+from amqpd.amqp.handlers import HANDLERS
+from amqpd.amqp.handshake import PROTOCOL_HEADERS, Handshake
+from amqpd.amqp.limits import Limits
+from amqpd.amqp.outbox import Outbox
+from amqpd.amqp.states import (
+    CLOSE_SENT,
+    PROTOCOL_HEADER,
+    ChannelState,
+    ConnectionState,
+    ContentState,
+    channel_after,
+    connection_after,
+    out_of_sequence,
+)
+from amqpd.broker.broker import Broker
+from amqpd.broker.client import Client
+from amqpd.errors import (
+    AMQPError,
+    ChannelError,
+    ConnectionForced,
+    HardError,
+    InternalError,
+    LoginRefused,
+    NotAllowed,
+    SoftError,
+)
+from amqpd.wire import fast, methods
+from amqpd.wire.constants import (
+    FRAME_BODY,
+    FRAME_END,
+    FRAME_HEAD_SIZE,
+    FRAME_HEADER,
+    FRAME_HEARTBEAT,
+    FRAME_METHOD,
+    FRAME_OVERHEAD,
+)
+
+Report = Callable[..., None]
+"""``report(event, **fields)``: something an operator wants to know has happened."""
+
+HEARTBEAT = fast.encode_frame(FRAME_HEARTBEAT, 0, b"")
+SILENT_REFUSAL_S = 3.0
+"""How long a refused peer waits for its socket to close when it cannot read the reason; RabbitMQ's time."""
+
+_CLOSE = b"\x00\x0a\x00\x32"  # connection.close
+_CLOSE_OK = b"\x00\x0a\x00\x33"
+_WHILE_CLOSING = (  # what counts on a channel that is closing: channel.close, channel.close-ok, and a channel.open too soon
+    b"\x00\x14\x00\x28",
+    b"\x00\x14\x00\x29",
+    b"\x00\x14\x00\x0a",
+)
+
+_HOT: dict[bytes, Callable[[Channel, bytes, int, int], None]] = {
+    fast.PUBLISH: Channel.receive_publish,
+    fast.ACK: Channel.receive_ack,
+    fast.NACK: Channel.receive_nack,
+    fast.REJECT: Channel.receive_reject,
+}
+
+
+class Connection:
+    """The protocol of one peer.
+
+    ``wake`` is called when there is something to send. ``finished`` says that nothing more will come or be taken: what the
+    outbox holds is the last, and the socket may be closed behind it.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        limits: Limits,
+        wake: Callable[[], None],
+        report: Report,
+        now: float,
+        loopback: bool = True,
+    ) -> None:
+        self.state = ConnectionState.EXPECTING_HEADER
+        self.outbox = Outbox(limits.outbound_high_water, wake)
+        self.channels: dict[int, Channel] = {}
+        self.finished = False
+        self.close_reason = ""
+        self._broker = broker
+        self._limits = limits
+        self._report = report
+        self._handshake = Handshake(broker, limits, loopback)
+        self._client: Client | None = None
+        self._payload_max = self._handshake.frame_max
+        self._repeat = Repeat()
+        self._partial: list[bytes] = []
+        self._partial_size = 0
+        self._wanted = len(PROTOCOL_HEADERS[0])
+        self._now = now
+        self._deadline: float | None = now + limits.handshake_timeout_s
+        self._heard = False
+        self._last_heard = now
+        self._last_sent = now
+
+    # Octets in
+
+    def receive_data(self, data: bytes) -> None:
+        """Take what the peer has sent, in whatever pieces, and do all that it asks for."""
+        self._heard = True
+        if self.finished:
+            return
+        if self._partial_size:
+            self._partial.append(data)
+            self._partial_size += len(data)
+            if self._partial_size < self._wanted:
+                return
+            data = b"".join(self._partial)
+            self._partial.clear()
+        agenda = self._broker.agenda
+        agenda.hold()
+        try:
+            taken = self._receive(data)
+        except HardError as error:
+            taken = len(data)
+            self._close(error)
+        except Exception as bug:
+            taken = len(data)
+            self._report("internal_error", error=bug)
+            self._close(InternalError("the broker failed; its log says where"))
+        finally:
+            agenda.release()
+        self._partial_size = len(data) - taken
+        if self._partial_size and not self.finished:
+            self._partial.append(data[taken:])
+
+    def _receive(self, data: bytes) -> int:
+        """Take all frames that lie whole in the buffer. Returns the offset behind them, and sets what is wanted there."""
+        offset = 0
+        if self.state is ConnectionState.EXPECTING_HEADER:
+            offset = self._receive_protocol_header(data)
+        channels, repeat = self.channels, self._repeat
+        end = len(data)
+        while not self.finished:
+            if repeat.head is not None and data.startswith(repeat.head, offset):
+                offset = repeat.channel.receive_repeats(data, offset)
+            if end - offset < FRAME_OVERHEAD:
+                self._wanted = FRAME_OVERHEAD
+                break
+            kind, number, size = fast.unpack_frame_head(data, offset)
+            start = offset + FRAME_HEAD_SIZE
+            stop = start + size
+            if size > self._payload_max:
+                raise bad_frame(kind, b"", f"{{frame_too_large,{size},{self._payload_max - FRAME_OVERHEAD}}}")
+            if stop >= end:
+                self._wanted = size + FRAME_OVERHEAD
+                break
+            if data[stop] != FRAME_END:
+                raise bad_frame(kind, data[start:stop], f"{{invalid_frame_end_marker,{data[stop]}}}")
+            offset = stop + 1
+            channel = channels.get(number)
+            if channel is None or channel.state is not ChannelState.OPEN:
+                self._receive_cold(kind, number, data[start:stop])
+                continue
+            try:
+                if kind == FRAME_METHOD:
+                    hot = _HOT.get(data[start : start + 4])
+                    if hot is not None:
+                        hot(channel, data, start, stop)
+                    else:
+                        self._receive_cold(kind, number, data[start:stop])
+                elif kind == FRAME_HEADER:
+                    channel.receive_header(data, start, stop)
+                elif kind == FRAME_BODY:
+                    channel.receive_body(data, start, stop)
+                else:
+                    self._receive_cold(kind, number, data[start:stop])
+            except SoftError as error:
+                self._close_channel(channel, _blamed(error, data[start:stop] if kind == FRAME_METHOD else fast.PUBLISH))
+        return offset
+
+    def _receive_protocol_header(self, data: bytes) -> int:
+        """The first eight octets. Returns how many were taken: with fewer than eight, none."""
+        size = len(PROTOCOL_HEADERS[0])
+        if len(data) < size:
+            return 0
+        if data[:size] not in PROTOCOL_HEADERS:
+            # "If the server does not recognise the first 5 octets ... or does not support the specific protocol version
+            # that the client requests, it MUST write a valid protocol header to the socket ... and then close" (4.2.2)
+            self.outbox.write(PROTOCOL_HEADERS[0])
+            self._finish(f"bad protocol header {data[:size]!r}")
+            return len(data)
+        self.state = connection_after(self.state, PROTOCOL_HEADER)
+        self._send(self._handshake.start())
+        return size
+
+    # All that is not hot
+
+    def _receive_cold(self, kind: int, number: int, payload: bytes) -> None:
+        """A frame for channel 0, for a channel that is not open, or with a method that is not hot."""
+        if kind == FRAME_HEARTBEAT:
+            if payload:
+                raise bad_frame(kind, payload, "unknown_frame")
+            if number:
+                raise misplaced_frame(kind, payload)
+        elif kind not in (FRAME_METHOD, FRAME_HEADER, FRAME_BODY):
+            raise bad_frame(kind, payload, "unknown_frame")
+        elif number == 0:
+            self._receive_on_connection(kind, payload)
+        elif self.state is ConnectionState.RUNNING:
+            self._receive_on_channel(kind, number, payload)
+        elif self.state is not ConnectionState.CLOSING:
+            raise ChannelError(f"unexpected method in connection state {self.state.value}")
+
+    def _receive_on_connection(self, kind: int, payload: bytes) -> None:
+        closing = self.state is ConnectionState.CLOSING
+        if kind != FRAME_METHOD:
+            if closing:
+                return
+            raise misplaced_frame(kind, payload)
+        if closing and not payload.startswith((_CLOSE, _CLOSE_OK)):
+            return
+        method = methods.decode_method(payload)
+        try:
+            self.state = connection_after(self.state, method.name)
+            _ON_CONNECTION[type(method)](self, method)
+        except HardError as error:
+            raise _blamed(error, payload) from error.__cause__
+
+    def _receive_on_channel(self, kind: int, number: int, payload: bytes) -> None:
+        channel = self.channels.get(number)
+        if channel is not None and channel.state is ChannelState.CLOSING and not payload.startswith(_WHILE_CLOSING):
+            return  # "any received methods except Close and Close-OK MUST be discarded" (channel.close)
+        if kind != FRAME_METHOD:
+            raise out_of_sequence(ContentState.METHOD)
+        if channel is not None:
+            channel.check_between_contents()
+        method = methods.decode_method(payload)
+        self._broker.agenda.flush()  # what was published and settled before this method has happened before it
+        try:
+            state = channel_after(channel.state if channel else ChannelState.CLOSED, method.name)
+            if isinstance(method, methods.ChannelOpen):
+                self._open_channel(number, state)
+                return
+            assert channel is not None, "a channel that is not open takes nothing but channel.open"
+            channel.state = state
+            if isinstance(method, methods.ChannelClose):
+                self._drop_channel(channel)
+                channel.send(methods.ChannelCloseOk())
+            elif isinstance(method, methods.ChannelCloseOk):
+                del self.channels[number]
+            else:
+                reply = HANDLERS[type(method)](channel, method)
+                if reply is not None and not getattr(method, "no_wait", False):
+                    channel.send(reply)
+        except SoftError as error:
+            assert channel is not None, "channel.open has no soft errors"
+            self._close_channel(channel, _blamed(error, payload))
+        except HardError as error:
+            raise _blamed(error, payload) from None
+
+    # Channels
+
+    def _open_channel(self, number: int, state: ChannelState) -> None:
+        assert self._client is not None, "channels open on a running connection"
+        maximum = self._handshake.channel_max
+        if maximum and len(self.channels) >= maximum:
+            raise NotAllowed(f"number of channels opened ({maximum}) has reached the negotiated channel_max ({maximum})")
+        payload_max = self._payload_max - FRAME_OVERHEAD
+        channel = Channel(number, self.outbox, self._limits, payload_max, self._repeat)
+        channel.session = self._client.open_session(channel)
+        channel.state = state
+        self.channels[number] = channel
+        channel.send(methods.ChannelOpenOk())
+
+    def _drop_channel(self, channel: Channel) -> None:
+        """Its session ends. A channel that is closed may be opened again; one that is closing waits for close-ok."""
+        assert self._client is not None, "channels open on a running connection"
+        self._client.close_session(channel.session)
+        if channel.state is ChannelState.CLOSED:
+            del self.channels[channel.number]
+
+    def _close_channel(self, channel: Channel, error: AMQPError) -> None:
+        self._broker.agenda.flush()  # what was done before the error is confirmed before the close
+        channel.send(
+            methods.ChannelClose(
+                reply_code=error.code,
+                reply_text=error.reply_text,
+                failing_class_id=error.class_id,
+                failing_method_id=error.method_id,
+            )
+        )
+        channel.state = channel_after(ChannelState.OPEN, CLOSE_SENT)
+        self._report("channel_error", channel=channel.number, code=error.code, text=error.reply_text)
+        self._drop_channel(channel)
+
+    # Methods of the connection
+
+    def _on_start_ok(self, method: methods.ConnectionStartOk) -> None:
+        self._send(self._handshake.on_start_ok(method))
+
+    def _on_tune_ok(self, method: methods.ConnectionTuneOk) -> None:
+        self._handshake.on_tune_ok(method)
+        self._payload_max = self._handshake.frame_max
+
+    def _on_open(self, method: methods.ConnectionOpen) -> None:
+        self._client = self._handshake.on_open(method)
+        self._deadline = None
+        self._send(methods.ConnectionOpenOk())
+        self._report(
+            "connection_opened",
+            user=self._handshake.user,
+            vhost=method.virtual_host,
+            mechanism=self._handshake.mechanism,
+            **self._handshake.describe(),
+        )
+
+    def _on_close(self, method: methods.ConnectionClose) -> None:
+        self._leave()
+        self._send(methods.ConnectionCloseOk())
+        if self.state is ConnectionState.CLOSED:
+            self._finish(f"closed by the client: {method.reply_code} {method.reply_text}")
+
+    def _on_close_ok(self, method: methods.ConnectionCloseOk) -> None:
+        self._finish(self.close_reason)
+
+    def _on_update_secret(self, method: methods.ConnectionUpdateSecret) -> None:
+        """A new token for a login that expires; passwords do not, so there is nothing to do, as in RabbitMQ."""
+        self._send(methods.ConnectionUpdateSecretOk())
+
+    # The end
+
+    def shut_down(self, reason: str) -> None:
+        """The broker stops: tell the peer (320), and wait for its close-ok no longer than the limit says."""
+        if self.state in (ConnectionState.RUNNING, ConnectionState.OPENING, ConnectionState.TUNING):
+            self._close(ConnectionForced(f"broker forced connection closure with reason '{reason}'"))
+        elif self.state is not ConnectionState.CLOSING:
+            self._finish(reason)
+
+    def lost(self, reason: str) -> None:
+        """The socket is gone."""
+        self._leave()
+        self._finish(self.close_reason or reason)
+
+    def _close(self, error: HardError) -> None:
+        """Queue connection.close, then discard what follows until the peer has agreed."""
+        self.close_reason = self.close_reason or f"{error.code} {error.reply_text}"
+        if self.state is ConnectionState.EXPECTING_HEADER or self.finished:
+            self._finish(self.close_reason)
+            return
+        if self.state is ConnectionState.CLOSING:
+            return
+        self._broker.agenda.flush()  # as for a channel
+        told = True
+        if isinstance(error, LoginRefused):
+            self._report("authentication_failed", user=self._handshake.user, reason=str(error.__cause__))
+            told = self._handshake.capable("authentication_failure_close")
+        if told:
+            self._send(
+                methods.ConnectionClose(
+                    reply_code=error.code,
+                    reply_text=error.reply_text,
+                    failing_class_id=error.class_id,
+                    failing_method_id=error.method_id,
+                )
+            )
+        self.state = connection_after(self.state, CLOSE_SENT)
+        self._deadline = self._now + (self._limits.close_timeout_s if told else SILENT_REFUSAL_S)
+        if not isinstance(error, ConnectionForced | LoginRefused):
+            self._report("connection_error", code=error.code, text=error.reply_text)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Everything this peer had in the broker ends."""
+        self.channels.clear()
+        self._repeat.head = None
+        if self._client is not None:
+            client, self._client = self._client, None
+            self._broker.disconnect(client)
+
+    def _finish(self, reason: str) -> None:
+        self.finished = True
+        self.state = ConnectionState.CLOSED
+        self.close_reason = reason
+        self._partial.clear()
+        self._deadline = None
+
+    # Time
+
+    def tick(self, now: float) -> None:
+        """The time is ``now``, in seconds of any clock that does not jump. To be called about twice a second."""
+        self._now = now
+        if self._heard:
+            self._heard = False
+            self._last_heard = now
+        if self._deadline is not None and now >= self._deadline:
+            waiting = "handshake" if self.state is not ConnectionState.CLOSING else "connection.close-ok"
+            self._finish(self.close_reason or f"timeout: no {waiting}")
+            return
+        heartbeat_s = self._handshake.heartbeat_s
+        if not heartbeat_s or self.state is not ConnectionState.RUNNING:
+            return
+        # "If a peer detects no incoming traffic (i.e. received octets) for two heartbeat intervals or longer, it should
+        # close the connection without following the Connection.Close/Close-Ok handshaking" (4.2.7)
+        if now - self._last_heard > 2 * heartbeat_s:
+            self._report("heartbeat_missed", heartbeat_s=heartbeat_s)
+            self._finish(f"missed heartbeats: nothing heard for {now - self._last_heard:.0f} s")
+        elif now - self._last_sent >= heartbeat_s / 2:
+            self.outbox.write(HEARTBEAT)
+
+    def sent(self) -> None:
+        """Something has been written to the socket, so no heartbeat is due for a while."""
+        self._last_sent = self._now
+
+    def not_read(self) -> None:
+        """The server has left the peer's octets unread, so its silence says nothing."""
+        self._heard = True
+
+    # Room
+
+    def resume(self) -> None:
+        """The peer has taken what was sent: deliveries may go on."""
+        agenda = self._broker.agenda
+        agenda.hold()
+        for channel in self.channels.values():
+            if channel.state is ChannelState.OPEN:
+                channel.session.resume()
+        agenda.release()
+
+    def _send(self, method: methods.Method) -> None:
+        self.outbox.write(fast.encode_frame(FRAME_METHOD, 0, methods.encode_method(method)))
+
+
+def _blamed(error: AMQPError, payload: bytes) -> Any:
+    """The error, with the ids of the method it was raised for unless it names one."""
+    if not error.class_id:
+        error.class_id = int.from_bytes(payload[:2], "big")
+        error.method_id = int.from_bytes(payload[2:4], "big")
+    return error
+
+
+_ON_CONNECTION: dict[type[methods.Method], Callable[[Connection, Any], None]] = {
+    methods.ConnectionStartOk: Connection._on_start_ok,
+    methods.ConnectionTuneOk: Connection._on_tune_ok,
+    methods.ConnectionOpen: Connection._on_open,
+    methods.ConnectionClose: Connection._on_close,
+    methods.ConnectionCloseOk: Connection._on_close_ok,
+    methods.ConnectionUpdateSecret: Connection._on_update_secret,
+}

@@ -1,0 +1,13 @@
+"""The model of a message broker: exchanges, queues, consumers and the sessions that use them.
+
+Synchronous, without input or output, and without a clock of its own: it does what it is told at once and tells its
+receivers. It knows no protocol; its calls take plain arguments. From the ground up:
+
+    message, receiver, store, agenda    what everything else is made of, and the two seams
+    subscriber, queue                   what waits, in order, and who is next to get it
+    consumer                            what a session was handed and has not settled
+    exchange, topic, headers            which queues a message goes to
+    records, equivalence, routing, vhost    a tenant's topology
+    confirms, transaction, session      one door for every protocol
+    client, broker                      who is connected, and the whole
+"""

@@ -1,0 +1,40 @@
+"""Who is connected: one client's sessions, and what is exclusively its own."""
+
+from amqpd.auth.permissions import Permission
+from amqpd.broker.receiver import Receiver
+from amqpd.broker.session import Session
+from amqpd.broker.totals import Totals
+from amqpd.broker.vhost import VHost
+
+
+class Client:
+    """A connected application: a user in a virtual host. Exclusive queues belong to it and go when it goes."""
+
+    def __init__(self, vhost: VHost, user: str, permission: Permission, totals: Totals) -> None:
+        self.vhost = vhost
+        self.user = user
+        self.sessions: dict[Session, None] = {}
+        self._permission = permission
+        self._totals = totals
+
+    def open_session(self, receiver: Receiver) -> Session:
+        session = Session(self.vhost, receiver, self, self.user, self._permission)
+        self.sessions[session] = None
+        self._totals.channels_opened += 1
+        return session
+
+    def close_session(self, session: Session) -> None:
+        """End a session, once: see :meth:`Session.close`."""
+        if session in self.sessions:
+            del self.sessions[session]
+            self._totals.channels_closed += 1
+            session.close()
+
+    def close(self) -> None:
+        """The application has left: all its sessions end, and its exclusive queues go."""
+        for session in self.sessions:  # first, so that none is handed what another one gives back
+            session.cancel_all()
+        for session in list(self.sessions):
+            self.close_session(session)
+        self.vhost.drop_owned(self)
+        self.vhost.agenda.settle()

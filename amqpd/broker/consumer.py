@@ -1,0 +1,160 @@
+"""What a session was handed and has not settled: its consumers, their credit, and the delivery tags.
+
+Delivery tags are numbers that grow by one with each delivery of a session, so a batch of deliveries is one
+``dict.update`` and an ack of many walks a range: every tag is visited at most once by that walk.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+
+from amqpd.broker.message import Message
+from amqpd.broker.queue import Queue
+from amqpd.broker.receiver import Receiver
+from amqpd.broker.subscriber import Subscriber
+from amqpd.errors import PreconditionFailed
+from amqpd.wire.tables import Table
+
+UNLIMITED = 1 << 40
+"""Credit of a consumer without prefetch."""
+
+
+class Deliveries:
+    """The consumers of one session by tag, their deliveries that are not settled, and the prefetch that they share.
+
+    ``prefetch_count`` is basic.qos with global=true in RabbitMQ's reading: one limit for all consumers of the channel; 0
+    is none. ``flowing`` is channel.flow: False stops deliveries to consumers.
+    """
+
+    __slots__ = (
+        "_lowest_tag",
+        "_next_tag",
+        "_unacked",
+        "consumers",
+        "flowing",
+        "outstanding",
+        "prefetch_count",
+        "receiver",
+    )
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self.consumers: dict[str, Consumer] = {}
+        self.prefetch_count = 0
+        self.flowing = True
+        self.outstanding = 0
+        self._unacked: dict[int, Delivery] = {}
+        self._next_tag = 1
+        self._lowest_tag = 1
+
+    def __len__(self) -> int:
+        return len(self._unacked)
+
+    def send(
+        self, consumer: "Consumer", positions: Sequence[int], messages: Sequence[Message], redelivered: bool
+    ) -> None:
+        """Number messages for a consumer, remember them unless it wants no acks, and hand them to the receiver."""
+        first = self._next_tag
+        count = len(messages)
+        self._next_tag = first + count
+        if not consumer.no_ack:
+            entries = zip(repeat(consumer), positions, messages)
+            self._unacked.update(zip(range(first, first + count), entries, strict=False))
+            consumer.unacked += count
+            self.outstanding += count
+        self.receiver.deliver(consumer.tag, first, redelivered, messages)
+
+    def pulled(self, puller: "Consumer", position: int, message: Message) -> int:
+        """Number one message that was asked for by basic.get; prefetch does not count it. Returns its delivery tag."""
+        tag = self._next_tag
+        self._next_tag += 1
+        if not puller.no_ack:
+            self._unacked[tag] = (puller, position, message)
+        return tag
+
+    def withdraw(self, delivery_tag: int, multiple: bool) -> "dict[int, Delivery]":
+        """Take out what an ack, nack or reject speaks of; ``multiple`` with tag 0 is all. PreconditionFailed: no such tag."""
+        unacked = self._unacked
+        if not multiple:
+            delivery = unacked.pop(delivery_tag, None)
+            if delivery is None:
+                raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
+            return {delivery_tag: delivery}
+        if delivery_tag == 0:
+            self._unacked = {}
+            return unacked
+        if delivery_tag not in unacked:
+            raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
+        tags: Iterable[int] = range(self._lowest_tag, delivery_tag + 1)
+        if len(range(self._lowest_tag, delivery_tag + 1)) > 2 * len(unacked):  # mostly settled one by one before
+            tags = sorted(tag for tag in unacked if tag <= delivery_tag)
+        self._lowest_tag = delivery_tag + 1
+        pop = unacked.pop
+        return {tag: delivery for tag in tags if (delivery := pop(tag, None)) is not None}
+
+    def withdraw_all(self) -> "dict[int, Delivery]":
+        return self.withdraw(0, True)
+
+    def restore(self, deliveries: "dict[int, Delivery]") -> None:
+        """Put back what was withdrawn: a transaction was rolled back."""
+        if deliveries:
+            self._unacked = dict(sorted((self._unacked | deliveries).items()))
+            self._lowest_tag = min(self._lowest_tag, min(deliveries))
+
+
+class Consumer(Subscriber):
+    """A subscription of a session to a queue. With the tag ``""`` it stands for the session's basic.get on that queue."""
+
+    __slots__ = ("_deliveries", "arguments", "prefetch_count", "queue", "unacked")
+
+    def __init__(
+        self,
+        tag: str,
+        queue: Queue,
+        deliveries: Deliveries,
+        no_ack: bool = False,
+        exclusive: bool = False,
+        prefetch_count: int = 0,
+        arguments: Table | None = None,
+    ) -> None:
+        super().__init__(tag, no_ack, exclusive)
+        self.queue = queue
+        self.prefetch_count = prefetch_count
+        self.arguments = arguments or {}
+        self.unacked = 0
+        self._deliveries = deliveries
+
+    def credit(self) -> int:
+        shared = self._deliveries
+        if not shared.flowing:
+            return 0
+        if self.no_ack:
+            return UNLIMITED  # "The prefetch-count is ignored if the no-ack option is set" (0-9-1, basic.qos)
+        credit = self.prefetch_count - self.unacked if self.prefetch_count else UNLIMITED
+        if shared.prefetch_count:
+            credit = min(credit, shared.prefetch_count - shared.outstanding)
+        return credit
+
+    def room(self) -> int:
+        return self._deliveries.receiver.room()
+
+    def deliver(self, positions: Sequence[int], messages: Sequence[Message], redelivered: bool) -> None:
+        self._deliveries.send(self, positions, messages, redelivered)
+
+    def cancelled(self) -> None:
+        del self._deliveries.consumers[self.tag]  # and the tag may be used again
+        self._deliveries.receiver.cancelled(self.tag)
+
+    def settled(self, count: int) -> None:
+        """So many of its deliveries are no longer outstanding."""
+        if self.tag:
+            self.unacked -= count
+            self._deliveries.outstanding -= count
+
+    def wake(self) -> None:
+        """Stand in the queue's ring again, if there is credit now."""
+        if self.idle and self.credit() > 0:
+            self.queue.activate(self)
+
+
+Delivery = tuple[Consumer, int, Message]
+"""An unsettled delivery: whom it was handed to, its position in that consumer's queue, and the message."""

@@ -1,0 +1,62 @@
+"""The seam above the broker: where a session hands over what its peer shall get.
+
+A receiver only appends to a buffer or sets a flag. It never calls back into the broker: it is called in the middle of the
+broker's work.
+"""
+
+from collections.abc import Sequence
+
+from amqpd.broker.message import Message
+
+
+class Receiver:
+    """What a session tells its peer. A protocol's channel is one; so is a list in a test."""
+
+    def room(self) -> int:
+        """Octets of content that may be handed over now. At 0 or below deliveries wait for ``Session.resume``."""
+        raise NotImplementedError
+
+    def deliver(self, consumer_tag: str, delivery_tag: int, redelivered: bool, messages: Sequence[Message]) -> None:
+        """Messages for one consumer; the first has ``delivery_tag``, each further one the next."""
+        raise NotImplementedError
+
+    def returned(self, message: Message, code: int, text: str) -> None:
+        """A mandatory message that reached no queue. Comes before its confirm."""
+        raise NotImplementedError
+
+    def confirmed(self, sequence: int, multiple: bool) -> None:
+        """The broker has taken responsibility for publish number ``sequence``, and all before it if ``multiple``."""
+        raise NotImplementedError
+
+    def cancelled(self, consumer_tag: str) -> None:
+        """The broker ended a consumer, because its queue is gone."""
+        raise NotImplementedError
+
+
+class Mailbox(Receiver):
+    """A receiver for use in-process and in tests: keeps everything in lists, for whoever looks.
+
+    ``room_octets`` is what :meth:`room` answers: lower it to play a peer that does not read.
+    """
+
+    def __init__(self, room_octets: int = 1 << 62) -> None:
+        self.room_octets = room_octets
+        self.deliveries: list[tuple[str, int, bool, Message]] = []
+        self.returns: list[tuple[Message, int, str]] = []
+        self.confirms: list[tuple[int, bool]] = []
+        self.cancels: list[str] = []
+
+    def room(self) -> int:
+        return self.room_octets
+
+    def deliver(self, consumer_tag: str, delivery_tag: int, redelivered: bool, messages: Sequence[Message]) -> None:
+        self.deliveries += [(consumer_tag, delivery_tag + i, redelivered, m) for i, m in enumerate(messages)]
+
+    def returned(self, message: Message, code: int, text: str) -> None:
+        self.returns.append((message, code, text))
+
+    def confirmed(self, sequence: int, multiple: bool) -> None:
+        self.confirms.append((sequence, multiple))
+
+    def cancelled(self, consumer_tag: str) -> None:
+        self.cancels.append(consumer_tag)

@@ -1,0 +1,419 @@
+"""A session: the one door into the broker, for every protocol and for use in-process.
+
+It owns what is a client's own, once for all protocols: delivery tags and what is unacked, prefetch, confirms, a transaction,
+and the check of permissions. Its calls take plain values, raise the errors of ``amqpd.errors`` and answer through their
+result or the session's receiver. Only this module calls into a virtual host on behalf of a user.
+
+Strategy: ``route`` and ``publish_run`` are the hot pair. A protocol asks for the route of an address once, then hands over
+whole runs of messages; ``publish`` is the same for one message of plain values.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from amqpd.auth.permissions import Operation, Permission
+from amqpd.broker.confirms import Confirms
+from amqpd.broker.consumer import Consumer, Deliveries, Delivery
+from amqpd.broker.message import Message, make_message
+from amqpd.broker.queue import Queue
+from amqpd.broker.receiver import Receiver
+from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord
+from amqpd.broker.routing import Route
+from amqpd.broker.transaction import Settlement, Transaction
+from amqpd.broker.vhost import REPLY_TO, VHost
+from amqpd.errors import AccessRefused, NoRoute, NotAllowed, PreconditionFailed
+from amqpd.wire.properties import Properties, reply_to, with_reply_to
+from amqpd.wire.tables import Table
+
+_REPLY_TO_OCTETS = REPLY_TO.encode()
+
+
+class Session:
+    """One client's conversation with a virtual host; in AMQP a channel.
+
+    ``owner`` is what exclusive queues belong to: the client that opened the session. ``permission`` is what its user may do.
+    """
+
+    def __init__(self, vhost: VHost, receiver: Receiver, owner: object, user: str, permission: Permission) -> None:
+        self.vhost = vhost
+        self.receiver = receiver
+        self.prefetch_count = 0
+        self.deliveries = Deliveries(receiver)
+        self.consumers = self.deliveries.consumers
+        self.confirms: Confirms | None = None
+        self.transaction: Transaction | None = None
+        self._owner = owner
+        self._user = user
+        self._permission = permission
+        self._agenda = vhost.agenda
+        self._reply_queue: Queue | None = None
+
+    # Publishing
+
+    def route(self, address: bytes) -> Route:
+        """Where messages of an address (see message.py) go. NotFound, or AccessRefused: this user, or any, may not."""
+        route = self.vhost.router.route(address)
+        exchange = route.exchange
+        self._authorize("write", "exchange", exchange.name or "amq.default")
+        if exchange.record.internal:
+            raise AccessRefused(f"cannot publish to internal {exchange}")
+        return route
+
+    def publish_run(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool = False) -> None:
+        """Publish messages of one route, whose bodies have ``octets`` in all. In a transaction they wait for its commit."""
+        if self.transaction is not None:
+            self.transaction.publish(route, messages, octets, mandatory)
+        else:
+            self._publish(route, messages, octets, mandatory)
+        self._agenda.settle()
+
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: Properties | None = None,
+        mandatory: bool = False,
+    ) -> None:
+        """Publish one message of plain values."""
+        message = make_message(exchange, routing_key, body, properties)
+        route = self.route(message.address)
+        self.publish_run(route, (self.with_reply_address(message),), len(body), mandatory)
+
+    def with_reply_address(self, message: Message) -> Message:
+        """Direct reply-to: where a message asks for a reply to this session, name the queue that leads here.
+
+        PreconditionFailed: nobody consumes the replies.
+        """
+        if _REPLY_TO_OCTETS not in message.header or reply_to(message.header) != REPLY_TO:
+            return message
+        if self._reply_queue is None or not self._reply_queue.exists:
+            raise PreconditionFailed("fast reply consumer does not exist")
+        return Message(message.address, with_reply_to(message.header, self._reply_queue.name), message.body)
+
+    def _publish(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool) -> None:
+        router = self.vhost.router
+        if route.version != router.version:
+            route = router.route(route.address)
+        written = self.vhost.store.written
+        if route.reads_headers:
+            for message in messages:
+                self._enqueue(router.queues_for(route, message), (message,), len(message.body), mandatory)
+        else:
+            self._enqueue(route.queues, messages, octets, mandatory)
+        if self.confirms is not None:
+            self.confirms.published(len(messages), self.vhost.store.written != written)
+
+    def _enqueue(self, queues: Sequence[Queue], messages: Sequence[Message], octets: int, mandatory: bool) -> None:
+        totals = self.vhost.totals
+        totals.messages_published += len(messages)
+        if queues:
+            totals.messages_routed += len(messages)
+            for queue in queues:
+                queue.enqueue(messages, octets)
+        elif mandatory:
+            totals.messages_unroutable_returned += len(messages)
+            for message in messages:
+                self.receiver.returned(message, NoRoute.code, NoRoute.name)
+        else:
+            totals.messages_unroutable_dropped += len(messages)
+
+    def select_confirms(self) -> None:
+        """From now on publishes are numbered and confirmed. Selecting again changes nothing."""
+        if self.transaction is not None:
+            raise PreconditionFailed("cannot switch from tx to confirm mode")
+        if self.confirms is None:
+            self.confirms = Confirms(self.receiver, self.vhost.store, self._agenda, self.vhost.totals)
+
+    # Consuming
+
+    def consume(
+        self,
+        queue: str,
+        consumer_tag: str = "",
+        no_ack: bool = False,
+        exclusive: bool = False,
+        arguments: Table | None = None,
+    ) -> str:
+        """Subscribe to a queue; returns the consumer tag, made here if none is given. Deliveries follow."""
+        if consumer_tag in self.consumers:
+            raise NotAllowed(f"attempt to reuse consumer tag '{consumer_tag}'")
+        if queue == REPLY_TO:
+            source = self._make_reply_queue(no_ack)
+        else:
+            self._authorize("read", "queue", queue)
+            source = self.vhost.queue(queue, self._owner)
+        tag = consumer_tag or f"amq.ctag-{self.vhost.make_token()}"
+        consumer = Consumer(tag, source, self.deliveries, no_ack, exclusive, self.prefetch_count, arguments)
+        source.subscribe(consumer)
+        self.consumers[tag] = consumer
+        self._agenda.settle()
+        return tag
+
+    def cancel(self, consumer_tag: str) -> None:
+        """End a consumer; what it has unacked stays the session's. A tag that is not there is fine."""
+        consumer = self.consumers.pop(consumer_tag, None)
+        if consumer is not None:
+            consumer.queue.unsubscribe(consumer)
+            self.vhost.unsubscribed(consumer.queue)
+
+    def cancel_all(self) -> None:
+        """End every consumer."""
+        for consumer_tag in list(self.consumers):
+            self.cancel(consumer_tag)
+
+    def get(self, queue: str, no_ack: bool = False) -> tuple[int, bool, Message, int] | None:
+        """Take one message: its delivery tag, whether it is a redelivery, itself, and how many are left. None: empty."""
+        self._authorize("read", "queue", queue)
+        source = self.vhost.queue(queue, self._owner)
+        got = source.get(no_ack)
+        if got is None:
+            return None
+        position, message, redelivered = got
+        puller = Consumer("", source, self.deliveries, no_ack)
+        return self.deliveries.pulled(puller, position, message), redelivered, message, source.ready
+
+    def qos(self, prefetch_count: int, shared: bool = False) -> None:
+        """How many deliveries may be unacked, 0 for any number: ``shared`` by all consumers, or each.
+
+        As in RabbitMQ, ``global`` is the channel, not the connection. Unlike there, a limit that is not shared also holds
+        for the consumers that run: Celery counts on it, and clients that set it before consuming see no difference.
+        """
+        if shared:
+            self.deliveries.prefetch_count = prefetch_count
+        else:
+            self.prefetch_count = prefetch_count
+            for consumer in self.consumers.values():
+                consumer.prefetch_count = prefetch_count
+        self.resume()
+
+    def flow(self, active: bool) -> None:
+        """Stop deliveries to this session's consumers, or start them again."""
+        self.deliveries.flowing = active
+        self.resume()
+
+    def resume(self) -> None:
+        """The receiver has room, or credit has changed: whoever can take messages again gets them."""
+        for consumer in self.consumers.values():
+            consumer.wake()
+        self._agenda.settle()
+
+    # Settling
+
+    def complete(self, delivery_tag: int, multiple: bool = False) -> None:
+        """The delivery is done with (basic.ack). PreconditionFailed: an unknown delivery tag, here and below."""
+        self._settle(delivery_tag, multiple, self._complete)
+
+    def requeue(self, delivery_tag: int, multiple: bool = False) -> None:
+        """The delivery goes back to its place in the queue, to be delivered again."""
+        self._settle(delivery_tag, multiple, self._requeue)
+
+    def discard(self, delivery_tag: int, multiple: bool = False) -> None:
+        """The delivery was refused for good."""
+        self._settle(delivery_tag, multiple, self._discard)
+
+    def recover(self) -> None:
+        """Requeue all that is unacked; it comes again to whoever is next."""
+        self._requeue(self.deliveries.withdraw_all())
+        self._agenda.settle()
+
+    def _settle(self, delivery_tag: int, multiple: bool, settlement: Settlement) -> None:
+        withdrawn = self.deliveries.withdraw(delivery_tag, multiple)
+        if self.transaction is not None:
+            self.transaction.settle(settlement, withdrawn)
+        else:
+            settlement(withdrawn)
+            self._agenda.settle()
+
+    def _complete(self, withdrawn: dict[int, Delivery]) -> None:
+        settled = _by_consumer(withdrawn)
+        for consumer, positions in settled.items():
+            consumer.queue.complete(positions)
+        self._credit(settled)
+
+    def _discard(self, withdrawn: dict[int, Delivery]) -> None:
+        settled = _by_consumer(withdrawn)
+        for consumer, positions in settled.items():
+            consumer.queue.discard(positions)
+        self._credit(settled)
+
+    def _credit(self, settled: dict[Consumer, list[int]]) -> None:
+        for consumer, positions in settled.items():
+            consumer.settled(len(positions))
+        # What a shared prefetch gives back may be anyone's.
+        for consumer in self.consumers.values() if self.deliveries.prefetch_count else settled:
+            consumer.wake()
+
+    def _requeue(self, withdrawn: dict[int, Delivery]) -> None:
+        for consumer, position, message in withdrawn.values():
+            consumer.settled(1)
+            consumer.queue.requeue(position, message)
+        self.resume()
+
+    # Transactions
+
+    def select_transaction(self) -> None:
+        """From now on publishes and settlements wait for :meth:`commit`."""
+        if self.confirms is not None:
+            raise PreconditionFailed("cannot switch from confirm to tx mode")
+        if self.transaction is None:
+            self.transaction = Transaction(self.deliveries)
+
+    def commit(self) -> None:
+        self._running_transaction().commit(self._publish_late)
+        self._agenda.settle()
+
+    def rollback(self) -> None:
+        self._running_transaction().rollback()
+
+    def _publish_late(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool) -> None:
+        self._publish(self.vhost.router.renew(route), messages, octets, mandatory)
+
+    def _running_transaction(self) -> Transaction:
+        if self.transaction is None:
+            raise PreconditionFailed("channel is not transactional")
+        return self.transaction
+
+    # Topology
+
+    def declare_exchange(
+        self,
+        name: str,
+        type: str = "direct",
+        durable: bool = False,
+        auto_delete: bool = False,
+        internal: bool = False,
+        arguments: Table | None = None,
+    ) -> None:
+        """Make an exchange, or find it as declared. PreconditionFailed: there is another of that name."""
+        self._authorize("configure", "exchange", name or "amq.default")
+        record = ExchangeRecord(self.vhost.name, name, type, durable, auto_delete, internal, arguments or {})
+        alternate = record.arguments.get("alternate-exchange")
+        if isinstance(alternate, str):
+            self._authorize("read", "exchange", name)
+            self._authorize("write", "exchange", alternate)
+        self.vhost.declare_exchange(record)
+
+    def check_exchange(self, name: str) -> None:
+        """A passive declaration. NotFound: there is none of that name."""
+        self.vhost.exchange(name)
+
+    def delete_exchange(self, name: str, if_unused: bool = False) -> None:
+        self._authorize("configure", "exchange", name or "amq.default")
+        self.vhost.delete_exchange(name, if_unused)
+
+    def declare_queue(
+        self,
+        name: str = "",
+        durable: bool = False,
+        exclusive: bool = False,
+        auto_delete: bool = False,
+        arguments: Table | None = None,
+    ) -> tuple[str, int, int]:
+        """Make a queue, or find it as declared: its name, messages ready, and consumers. An empty name asks for a new one."""
+        if name == REPLY_TO:
+            return self.check_queue(name)
+        actual_name = name or f"amq.gen-{self.vhost.make_token()}"
+        record = QueueRecord(self.vhost.name, actual_name, durable, exclusive, auto_delete, arguments or {})
+        self._authorize("configure", "queue", actual_name)
+        dead_letter_exchange = record.arguments.get("x-dead-letter-exchange")
+        if isinstance(dead_letter_exchange, str):
+            self._authorize("read", "queue", actual_name)
+            self._authorize("write", "exchange", dead_letter_exchange or "amq.default")
+        return _state_of(self.vhost.declare_queue(record, self._owner, server_named=not name))
+
+    def check_queue(self, name: str) -> tuple[str, int, int]:
+        """A passive declaration: the queue's name, messages ready, and consumers. NotFound: there is none of that name."""
+        if name == REPLY_TO:
+            return name, 0, 1  # as RabbitMQ: one consumer, whoever asks
+        return _state_of(self.vhost.probe_queue(name, self._owner))
+
+    def delete_queue(self, name: str, if_unused: bool = False, if_empty: bool = False) -> int:
+        """Returns the ready messages that went with it."""
+        self._authorize("configure", "queue", name)
+        return self.vhost.delete_queue(name, self._owner, if_unused, if_empty)
+
+    def purge_queue(self, name: str) -> int:
+        """Drop the ready messages of a queue; returns how many there were."""
+        self._authorize("read", "queue", name)
+        return self.vhost.queue(name, self._owner).purge()
+
+    def bind(
+        self,
+        destination: str,
+        source: str,
+        routing_key: str = "",
+        arguments: Table | None = None,
+        destination_kind: Literal["queue", "exchange"] = "queue",
+    ) -> None:
+        """Bind a queue, or another exchange, to the exchange ``source``."""
+        record = self._binding(destination, source, routing_key, arguments, destination_kind)
+        self.vhost.bind(record, self._owner)
+
+    def unbind(
+        self,
+        destination: str,
+        source: str,
+        routing_key: str = "",
+        arguments: Table | None = None,
+        destination_kind: Literal["queue", "exchange"] = "queue",
+    ) -> None:
+        record = self._binding(destination, source, routing_key, arguments, destination_kind)
+        self.vhost.unbind(record, self._owner)
+
+    def _binding(
+        self,
+        destination: str,
+        source: str,
+        routing_key: str,
+        arguments: Table | None,
+        kind: Literal["queue", "exchange"],
+    ) -> BindingRecord:
+        self._authorize("write", kind, destination)
+        self._authorize("read", "exchange", source or "amq.default")
+        return BindingRecord(self.vhost.name, source, destination, kind, routing_key, arguments or {})
+
+    # Its end
+
+    def close(self) -> None:
+        """The client has left: its consumers end, and what it had unacked goes back to the queues.
+
+        Its receiver hears nothing any more.
+        """
+        self.cancel_all()
+        if self.confirms is not None:
+            self.confirms.forget()
+        if self.transaction is not None:
+            self.transaction.rollback()
+        self._requeue(self.deliveries.withdraw_all())
+        self._agenda.settle()
+
+    def _make_reply_queue(self, no_ack: bool) -> Queue:
+        if not no_ack:
+            raise PreconditionFailed("reply consumer cannot acknowledge")
+        if self._reply_queue is not None and self._reply_queue.exists:
+            raise PreconditionFailed("reply consumer already set")
+        self._reply_queue = self.vhost.make_reply_queue(self._owner)
+        return self._reply_queue
+
+    def _authorize(self, operation: Operation, kind: str, name: str) -> None:
+        if not self._permission.allows(operation, name):
+            raise AccessRefused(
+                f"access to {kind} '{name}' in vhost '{self.vhost.name}' refused for user '{self._user}'"
+            )
+
+
+def _by_consumer(withdrawn: dict[int, Delivery]) -> dict[Consumer, list[int]]:
+    """The positions of deliveries, for each consumer that got them."""
+    groups: dict[Consumer, list[int]] = {}
+    last: Consumer | None = None
+    positions: list[int] = []
+    for consumer, position, _ in withdrawn.values():
+        if consumer is not last:
+            last, positions = consumer, groups.setdefault(consumer, [])
+        positions.append(position)
+    return groups
+
+
+def _state_of(queue: Queue) -> tuple[str, int, int]:
+    return queue.name, queue.ready, len(queue.subscribers)

@@ -1,0 +1,191 @@
+"""The hot half of the codec, written by hand: frames and methods that come with every message.
+
+``grammar`` and ``methods`` declare the same layouts; the tests hold the two against each other in both directions.
+
+Strategy: decoders read a whole read buffer in place, from ``start`` to ``stop``, the ends of a frame's payload, and make no
+object for a frame. Encoders make whole frames. A consumer's encoder keeps what repeats from one delivery to the next, so a
+delivery is one formatting of bytes.
+"""
+
+from collections.abc import Sequence
+from struct import Struct
+from typing import Protocol, TypeAlias
+
+from amqpd.errors import MalformedArguments
+from amqpd.wire.constants import CLASS_BASIC, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD
+
+Chunk: TypeAlias = bytes | memoryview
+"""What an outbox holds: frames, or a stretch of a large body, not copied before it is sent."""
+
+PUBLISH = b"\x00\x3c\x00\x28"  # basic.publish: class 60, method 40
+ACK = b"\x00\x3c\x00\x50"  # basic.ack: method 80
+REJECT = b"\x00\x3c\x00\x5a"  # basic.reject: method 90
+NACK = b"\x00\x3c\x00\x78"  # basic.nack: method 120
+_DELIVER = b"\x00\x3c\x00\x3c"  # basic.deliver: method 60
+
+_IDS_SIZE = 4  # class id and method id in front of the arguments
+_END = bytes((FRAME_END,))
+
+unpack_frame_head = Struct(">BHI").unpack_from
+"""Frame type, channel and payload size, from a buffer and an offset."""
+
+_pack_frame_head = Struct(">BHI").pack
+_pack_tag = Struct(">Q").pack
+_unpack_tag_and_bits = Struct(">QB").unpack_from
+_TAG_AND_BITS_SIZE = 9
+_pack_get_ok = Struct(">HHQB").pack
+_pack_count = Struct(">L").pack
+_pack_return = Struct(">HHH").pack
+_pack_ack = Struct(">BHIHHQBB").pack
+
+
+class Content(Protocol):
+    """A message as the wire has it: exchange and routing key, content header payload, body."""
+
+    address: bytes
+    header: bytes
+    body: bytes
+
+
+# Into the broker ------------------------------------------------------------------------------------------------------
+
+
+def decode_publish(data: bytes, start: int, stop: int) -> tuple[bytes, bool, bool]:
+    """basic.publish: its address (exchange and routing key, as they stand), mandatory, immediate. MalformedArguments."""
+    address_at = start + _IDS_SIZE + 2  # behind the ticket, which is reserved
+    if address_at < stop:
+        key_at = address_at + 1 + data[address_at]
+        if key_at < stop:
+            bits_at = key_at + 1 + data[key_at]
+            if bits_at + 1 == stop:
+                bits = data[bits_at]
+                return data[address_at:bits_at], bits & 1 == 1, bits & 2 == 2
+    raise MalformedArguments("cannot decode basic.publish: its names do not end where it ends", CLASS_BASIC, 40)
+
+
+def decode_ack(data: bytes, start: int, stop: int) -> tuple[int, bool]:
+    """basic.ack: delivery tag, multiple. MalformedArguments."""
+    tag, bits = _tag_and_bits(data, start, stop)
+    return tag, bits & 1 == 1
+
+
+def decode_nack(data: bytes, start: int, stop: int) -> tuple[int, bool, bool]:
+    """basic.nack: delivery tag, multiple, requeue. MalformedArguments."""
+    tag, bits = _tag_and_bits(data, start, stop)
+    return tag, bits & 1 == 1, bits & 2 == 2
+
+
+def decode_reject(data: bytes, start: int, stop: int) -> tuple[int, bool]:
+    """basic.reject: delivery tag, requeue. MalformedArguments."""
+    return decode_ack(data, start, stop)
+
+
+def _tag_and_bits(data: bytes, start: int, stop: int) -> tuple[int, int]:
+    if stop - start != _IDS_SIZE + _TAG_AND_BITS_SIZE:
+        method_id = int.from_bytes(data[start + 2 : start + 4], "big")
+        raise MalformedArguments("an acknowledgement has a delivery tag and one octet of bits", CLASS_BASIC, method_id)
+    tag, bits = _unpack_tag_and_bits(data, start + _IDS_SIZE)
+    return tag, bits
+
+
+def body_size(header: bytes) -> int:
+    """What a content header's payload says of the body; the payload has been checked to be a content header."""
+    return int.from_bytes(header[4:12], "big")
+
+
+# Out of the broker ----------------------------------------------------------------------------------------------------
+
+
+def encode_frame(kind: int, channel: int, payload: bytes) -> bytes:
+    return b"%b%b\xce" % (_pack_frame_head(kind, channel, len(payload)), payload)
+
+
+def encode_ack(channel: int, delivery_tag: int, multiple: bool) -> bytes:
+    """The frame of basic.ack, a publisher's confirm."""
+    return _pack_ack(FRAME_METHOD, channel, 13, CLASS_BASIC, 80, delivery_tag, multiple, FRAME_END)
+
+
+def encode_get_ok(channel: int, delivery_tag: int, redelivered: bool, address: bytes, message_count: int) -> bytes:
+    """The method frame of basic.get-ok."""
+    payload = _pack_get_ok(CLASS_BASIC, 71, delivery_tag, redelivered) + address + _pack_count(message_count)
+    return encode_frame(FRAME_METHOD, channel, payload)
+
+
+def encode_return(channel: int, code: int, text: str, address: bytes) -> bytes:
+    """The method frame of basic.return."""
+    reason = text.encode()
+    return encode_frame(FRAME_METHOD, channel, b"%b%c%b%b" % (_pack_return(CLASS_BASIC, 50, code), len(reason), reason, address))
+
+
+def encode_content(channel: int, content: Content, payload_max: int) -> list[Chunk]:
+    """The frames of a content: its header, and its body in as many frames as it takes, or none when it is empty."""
+    frames: list[Chunk] = [encode_frame(FRAME_HEADER, channel, content.header)]
+    frames += _encode_body(channel, content.body, payload_max)
+    return frames
+
+
+def encode_content_head(channel: int, header: bytes, size: int) -> bytes:
+    """What stands before a body of ``size`` octets that takes one frame: the header frame and the head of the body's."""
+    return encode_frame(FRAME_HEADER, channel, header) + _pack_frame_head(FRAME_BODY, channel, size)
+
+
+def _encode_body(channel: int, body: bytes, payload_max: int) -> list[Chunk]:
+    frames: list[Chunk] = []
+    view = memoryview(body)
+    for start in range(0, len(body), payload_max):
+        part = view[start : start + payload_max]
+        frames += (_pack_frame_head(FRAME_BODY, channel, len(part)), part, _END)
+    return frames
+
+
+class DeliverEncoder:
+    """Encodes the deliveries of one consumer: basic.deliver, content header and body, in whole frames.
+
+    Deliveries resemble each other. What stands before the delivery tag and between tag and body is kept from one to the
+    next and made anew only when the address or the header is another object; the broker shares both between messages.
+    """
+
+    def __init__(self, channel: int, consumer_tag: str, payload_max: int) -> None:
+        tag = consumer_tag.encode("utf-8", "surrogateescape")
+        self._channel = channel
+        self._start = b"%b%c%b" % (_DELIVER, len(tag), tag)
+        self._payload_max = payload_max
+        self._address = b""
+        self._before_tag = b""
+        self._before_body = b""  # the rest of basic.deliver, the header frame, and the head of the one body frame
+        self._header = b""
+        self._whole = False  # whether a body takes exactly one frame
+
+    def encode(self, delivery_tag: int, redelivered: bool, messages: Sequence[Content]) -> list[Chunk]:
+        """The frames of some deliveries; the first has ``delivery_tag``, each further one the next."""
+        chunks: list[Chunk] = []
+        append = chunks.append
+        flag = b"\x01" if redelivered else b"\x00"
+        address, header = self._address, self._header
+        before, after = self._before_tag, flag + self._before_body
+        for message in messages:
+            body = message.body
+            if message.header is not header or message.address is not address:
+                address, header = message.address, message.header
+                self._prepare(address, header, len(body))
+                before, after = self._before_tag, flag + self._before_body
+            if self._whole:
+                append(b"%b%b%b%b\xce" % (before, _pack_tag(delivery_tag), after, body))
+            else:
+                append(b"%b%b%b" % (before, _pack_tag(delivery_tag), after))
+                chunks += _encode_body(self._channel, body, self._payload_max)
+            delivery_tag += 1
+        return chunks
+
+    def _prepare(self, address: bytes, header: bytes, size: int) -> None:
+        """Make ready for messages of this address and this header, which says that bodies have ``size`` octets."""
+        if address is not self._address:
+            self._address = address
+            payload_size = len(self._start) + 8 + 1 + len(address)
+            self._before_tag = _pack_frame_head(FRAME_METHOD, self._channel, payload_size) + self._start
+        self._header = header
+        self._whole = 0 < size <= self._payload_max
+        before_body = b"%b\xce%b" % (address, encode_frame(FRAME_HEADER, self._channel, header))
+        if self._whole:
+            before_body += _pack_frame_head(FRAME_BODY, self._channel, size)
+        self._before_body = before_body
