@@ -51,8 +51,12 @@ def serve(config: str | None, **options: str | bool | None) -> None:
         events.info("configuration_read", file=str(configuration.file.absolute()))
 
     from amqpd.server import daemon
+    from amqpd.server.listening import CannotListen
 
-    daemon.run(settings)
+    try:
+        daemon.run(settings)
+    except CannotListen as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _options() -> list[click.Parameter]:

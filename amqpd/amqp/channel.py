@@ -35,7 +35,9 @@ from amqpd.wire.methods import BasicCancel, Method, encode_method
 from amqpd.wire.properties import check_header
 
 _PUBLISH = (CLASS_BASIC, 40)
-_CONTENT_HEADER = CLASS_BASIC.to_bytes(2, "big") + b"\x00\x00"  # class and weight: "The weight field is unused" (4.2.6.1)
+_CONTENT_HEADER = (
+    CLASS_BASIC.to_bytes(2, "big") + b"\x00\x00"
+)  # class and weight: "The weight field is unused" (4.2.6.1)
 
 
 class Repeat:
@@ -100,7 +102,9 @@ class Channel(Receiver):
         header = data[start:stop]
         if self._content is ContentState.HEADER and not header.startswith(_CONTENT_HEADER):
             class_id = int.from_bytes(header[:2], "big")
-            raise UnexpectedFrame(f"expected content header for class 60, got one for class {class_id} instead", *_PUBLISH)
+            raise UnexpectedFrame(
+                f"expected content header for class 60, got one for class {class_id} instead", *_PUBLISH
+            )
         size = fast.body_size(header)
         self._content = content_after(self._content, HEADER_FRAME if size else EMPTY_HEADER_FRAME)
         if header != self._header:

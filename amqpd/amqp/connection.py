@@ -234,8 +234,10 @@ class Connection:
         try:
             self.state = connection_after(self.state, method.name)
             _ON_CONNECTION[type(method)](self, method)
+        except LoginRefused:
+            raise  # names no method, as in RabbitMQ
         except HardError as error:
-            raise _blamed(error, payload) from error.__cause__
+            raise _blamed(error, payload) from None
 
     def _receive_on_channel(self, kind: int, number: int, payload: bytes) -> None:
         channel = self.channels.get(number)
@@ -243,7 +245,7 @@ class Connection:
             return  # "any received methods except Close and Close-OK MUST be discarded" (channel.close)
         if kind != FRAME_METHOD:
             raise out_of_sequence(ContentState.METHOD)
-        if channel is not None:
+        if channel is not None and channel.state is ChannelState.OPEN:
             channel.check_between_contents()
         method = methods.decode_method(payload)
         self._broker.agenda.flush()  # what was published and settled before this method has happened before it
@@ -275,7 +277,9 @@ class Connection:
         assert self._client is not None, "channels open on a running connection"
         maximum = self._handshake.channel_max
         if maximum and len(self.channels) >= maximum:
-            raise NotAllowed(f"number of channels opened ({maximum}) has reached the negotiated channel_max ({maximum})")
+            raise NotAllowed(
+                f"number of channels opened ({maximum}) has reached the negotiated channel_max ({maximum})"
+            )
         payload_max = self._payload_max - FRAME_OVERHEAD
         channel = Channel(number, self.outbox, self._limits, payload_max, self._repeat)
         channel.session = self._client.open_session(channel)
@@ -361,10 +365,10 @@ class Connection:
         if self.state is ConnectionState.CLOSING:
             return
         self._broker.agenda.flush()  # as for a channel
-        told = True
-        if isinstance(error, LoginRefused):
+        refused = isinstance(error, LoginRefused)
+        told = not refused or self._handshake.reads_refusal
+        if refused:
             self._report("authentication_failed", user=self._handshake.user, reason=str(error.__cause__))
-            told = self._handshake.capable("authentication_failure_close")
         if told:
             self._send(
                 methods.ConnectionClose(
@@ -376,7 +380,7 @@ class Connection:
             )
         self.state = connection_after(self.state, CLOSE_SENT)
         self._deadline = self._now + (self._limits.close_timeout_s if told else SILENT_REFUSAL_S)
-        if not isinstance(error, ConnectionForced | LoginRefused):
+        if not refused and not isinstance(error, ConnectionForced):
             self._report("connection_error", code=error.code, text=error.reply_text)
         self._leave()
 

@@ -50,7 +50,9 @@ class Handshake:
         self.mechanism = ""
         self.user = ""
         self.channel_max = limits.channel_max
-        self.frame_max = FRAME_MIN_SIZE  # "until frame-max is negotiated, frames up to frame-min-size" (connection.tune)
+        self.frame_max = (
+            FRAME_MIN_SIZE  # "until frame-max is negotiated, frames up to frame-min-size" (connection.tune)
+        )
         self.heartbeat_s = 0
         self._broker = broker
         self._limits = limits
@@ -61,10 +63,13 @@ class Handshake:
             server_properties=SERVER_PROPERTIES, mechanisms=" ".join(MECHANISMS).encode(), locales=b"en_US"
         )
 
-    def capable(self, capability: str) -> bool:
-        """Whether the client has said that it can do this."""
+    @property
+    def reads_refusal(self) -> bool:
+        """Whether the client takes a connection.close for a refused login. The others see their socket closed, as in
+        RabbitMQ, which for an unknown mechanism tells nobody."""
         capabilities = self.client_properties.get("capabilities")
-        return isinstance(capabilities, dict) and capabilities.get(capability) is True
+        announced = isinstance(capabilities, dict) and capabilities.get("authentication_failure_close") is True
+        return announced and self.mechanism in MECHANISMS
 
     def on_start_ok(self, method: ConnectionStartOk) -> ConnectionTune:
         """Check the login and propose limits. LoginRefused, whose cause is the reason for the log."""
@@ -80,9 +85,7 @@ class Handshake:
                 "For details see the broker logfile."
             ) from reason
         limits = self._limits
-        return ConnectionTune(
-            channel_max=limits.channel_max, frame_max=limits.frame_max, heartbeat=limits.heartbeat_s
-        )
+        return ConnectionTune(channel_max=limits.channel_max, frame_max=limits.frame_max, heartbeat=limits.heartbeat_s)
 
     def _credentials(self, method: ConnectionStartOk) -> tuple[str, bytes]:
         mechanism: Callable[[bytes], tuple[str, bytes]] | None = MECHANISMS.get(method.mechanism)

@@ -181,7 +181,7 @@ class HeadersExchange(Exchange):
 def check_exchange(record: ExchangeRecord) -> None:
     """CommandInvalid or PreconditionFailed: an exchange like this cannot be made here."""
     if record.type not in EXCHANGE_TYPES:
-        raise CommandInvalid(f"invalid exchange type '{record.type}'")
+        raise CommandInvalid(f"unknown exchange type '{record.type}'")
     alternate = record.arguments.get("alternate-exchange")
     if alternate is not None and not isinstance(alternate, str):
         raise PreconditionFailed(

@@ -6,39 +6,28 @@ client, and the socket closed when it answers or when the limit for that is over
 """
 
 import asyncio
-import errno
 import gc
-import resource
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 import anyio
 import structlog
-import uvicorn
 from anyio.abc import TaskStatus
 
 from amqpd import __version__
 from amqpd.broker.broker import Broker
 from amqpd.config import Settings
-from amqpd.metrics.app import metrics_app
+from amqpd.server.listening import listen, raise_file_limit
 from amqpd.server.pump import Pump, Pumps
+from amqpd.server.scrape import serve_metrics
 
 TICK_S = 0.5
 """How often connections learn the time: a heartbeat is at least 1 s, and due when half of it is over."""
-
-BACKLOG = 4096
-"""Connections the kernel may hold until they are accepted: all workers of a large deployment reconnect at once."""
 
 GC_THRESHOLDS = (50_000, 50, 100)
 """Messages are no garbage and have no cycles: looking through a million waiting ones every 700 would be for nothing."""
 
 log = structlog.get_logger()
-
-
-class CannotListen(Exception):
-    """An address cannot be listened on; the text says which setting and why."""
 
 
 def run(settings: Settings) -> None:
@@ -57,14 +46,14 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
     )
     pumps = Pumps(broker, settings.limits())
     with (
-        _listening("port", settings.host, settings.port) as amqp_socket,
-        _listening("metrics_port", settings.metrics_host, settings.metrics_port) as metrics_socket,
+        listen("port", settings.host, settings.port) as amqp_socket,
+        listen("metrics_port", settings.metrics_host, settings.metrics_port) as metrics_socket,
         anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
     ):
-        server = await asyncio.get_running_loop().create_server(lambda: Pump(pumps), sock=amqp_socket, backlog=BACKLOG)
+        server = await asyncio.get_running_loop().create_server(lambda: Pump(pumps), sock=amqp_socket)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_tick, pumps)
-            tasks.start_soon(_serve_metrics, broker, metrics_socket)
+            tasks.start_soon(serve_metrics, broker, metrics_socket)
             _collect_garbage_seldom()
             _announce(settings, amqp_socket, metrics_socket)
             task_status.started(amqp_socket.getsockname()[1])
@@ -96,38 +85,6 @@ async def _drain(pumps: Pumps, timeout_s: float) -> None:
     await anyio.sleep(0)  # the aborted ones leave
 
 
-class _MetricsServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: the daemon has them."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def _serve_metrics(broker: Broker, listening: socket.socket) -> None:
-    config = uvicorn.Config(metrics_app(broker.statistics), log_config=None, lifespan="off", access_log=False)
-    server = _MetricsServer(config)
-    try:
-        await server.serve(sockets=[listening])
-    finally:
-        server.should_exit = True
-
-
-@contextmanager
-def _listening(key: str, host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens. CannotListen."""
-    try:
-        (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        listening = socket.create_server(address, family=family, backlog=BACKLOG)
-    except OSError as error:
-        hint = f"; another program has it (setting {key} takes another, 0 a free one)"
-        raise CannotListen(
-            f"cannot listen on {host}:{port}: {error.strerror or error}{hint if error.errno == errno.EADDRINUSE else ''}"
-        ) from None
-    with listening:
-        yield listening
-
-
 def _announce(settings: Settings, amqp_socket: socket.socket, metrics_socket: socket.socket) -> None:
     log.warning("in_memory", reason="queues and messages, durable ones too, do not survive the end of this process")
     host, port = amqp_socket.getsockname()[:2]
@@ -140,17 +97,6 @@ def _announce(settings: Settings, amqp_socket: socket.socket, metrics_socket: so
         version=__version__,
         loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
     )
-
-
-def raise_file_limit(connections: int) -> None:
-    """Let the process have a file for each connection, and some: the soft limit is often 1024. Not above the hard one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + 100
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _collect_garbage_seldom() -> None:

@@ -1,0 +1,42 @@
+"""Sockets that listen, and enough files for what they will accept."""
+
+import errno
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+BACKLOG = 4096
+"""Connections the kernel may hold until they are accepted: all workers of a large deployment reconnect at once."""
+
+
+class CannotListen(Exception):
+    """An address cannot be listened on; the text says which setting and why."""
+
+
+@contextmanager
+def listen(key: str, host: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens on the address of the setting ``key``; port 0 takes a free one. Raises CannotListen."""
+    try:
+        (family, _, _, _, address), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        listening = socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        hint = f"; another program has it (setting {key} takes another, 0 a free one)"
+        raise CannotListen(
+            f"cannot listen on {host}:{port}: {error.strerror or error}{hint if error.errno == errno.EADDRINUSE else ''}"
+        ) from None
+    with listening:
+        yield listening
+
+
+def raise_file_limit(connections: int) -> None:
+    """Let the process have a file for each connection, and some: the soft limit is often 1024. Not above the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + 100
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,28 @@
+"""The HTTP side of the metrics: uvicorn in the daemon's event loop, serving the application of metrics/."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from amqpd.broker.broker import Broker
+from amqpd.metrics.app import metrics_app
+
+
+class _MetricsServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: the daemon has them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve_metrics(broker: Broker, listening: socket.socket) -> None:
+    """Answer scrapes on a socket that listens, until cancelled."""
+    config = uvicorn.Config(metrics_app(broker.statistics), log_config=None, lifespan="off", access_log=False)
+    server = _MetricsServer(config)
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        server.should_exit = True

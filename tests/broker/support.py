@@ -1,0 +1,171 @@
+"""Who takes part in the tests of the broker: applications that keep what they are told, and a disk that is slow.
+
+A :class:`Peer` is one application with one session. What it was delivered is read as text: ``"a"`` is a message with
+that body, ``"a*"`` the same as a redelivery.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from amqpd.broker.agenda import Agenda
+from amqpd.broker.client import Client
+from amqpd.broker.message import Message, make_message
+from amqpd.broker.queue import Queue
+from amqpd.broker.receiver import Mailbox
+from amqpd.broker.records import QueueRecord, Record
+from amqpd.broker.store import QueueLog, Store
+from amqpd.broker.subscriber import Subscriber
+from amqpd.errors import AMQPError
+from amqpd.wire.properties import Properties
+
+PERSISTENT = Properties(delivery_mode=2)
+
+
+@contextmanager
+def refused(error: type[AMQPError], text: str) -> Iterator[None]:
+    """What is in the block fails with this error and this text, to the letter: clients match on it."""
+    with pytest.raises(error) as caught:
+        yield
+    assert caught.value.text == text
+
+
+def message(body: str = "", *, persistent: bool = False) -> Message:
+    return make_message("", "q", body.encode(), PERSISTENT if persistent else None)
+
+
+def told(message: Message, redelivered: bool) -> str:
+    return message.body.decode() + "*" * redelivered
+
+
+class Peer(Mailbox):
+    """An application with a session of its own; as its receiver, a mailbox that is emptied by reading."""
+
+    def __init__(self, client: Client, room_octets: int = 1 << 62) -> None:
+        super().__init__(room_octets)
+        self.client = client
+        self.session = client.open_session(self)
+
+    def leave(self) -> None:
+        """End the session."""
+        self.client.close_session(self.session)
+
+    def send(self, queue: str, *bodies: str) -> None:
+        """Publish to a queue by its name."""
+        for body in bodies:
+            self.session.publish("", queue, body.encode())
+
+    def took(self) -> list[str]:
+        """What was delivered since the last look."""
+        return [text for _, text in self.took_by()]
+
+    def took_by(self) -> list[tuple[str, str]]:
+        """The same, each with the tag of the consumer that got it."""
+        deliveries, self.deliveries = self.deliveries, []
+        return [(consumer_tag, told(message, redelivered)) for consumer_tag, _, redelivered, message in deliveries]
+
+    def get(self, queue: str, no_ack: bool = False) -> str | None:
+        got = self.session.get(queue, no_ack)
+        return None if got is None else told(got[2], got[1])
+
+    def empty(self, queue: str) -> list[str]:
+        """All that is ready in a queue, taken out for good."""
+        taken = []
+        while (text := self.get(queue, no_ack=True)) is not None:
+            taken.append(text)
+        return taken
+
+    def exists(self, queue: str) -> bool:
+        return queue in self.session.vhost.queues
+
+
+class Crew(Subscriber):
+    """A subscriber of a bare queue, with credit and room as the test sets them."""
+
+    def __init__(self, credit: int = 1 << 40, room: int = 1 << 40, no_ack: bool = False, exclusive: bool = False) -> None:
+        super().__init__("crew", no_ack, exclusive)
+        self.credits = credit
+        self.octets = room
+        self.runs: list[list[str]] = []
+        self.positions: list[int] = []
+
+    def credit(self) -> int:
+        return self.credits
+
+    def room(self) -> int:
+        return self.octets
+
+    def deliver(self, positions: Sequence[int], messages: Sequence[Message], redelivered: bool) -> None:
+        assert len(positions) == len(messages)
+        self.credits -= len(messages)
+        self.positions += positions
+        self.runs.append([told(message, redelivered) for message in messages])
+
+    def took(self) -> list[str]:
+        runs, self.runs = self.runs, []
+        return [text for run in runs for text in run]
+
+
+class Disk(Store):
+    """A store that keeps things in lists, and whose watermark moves when the test says so."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        super().__init__()
+        self.kept: list[Record] = list(records)
+        self.logs: dict[str, DiskLog] = {}
+
+    def save(self, record: Record) -> None:
+        self.kept.append(record)
+        self.written += 1
+
+    def erase(self, record: Record) -> None:
+        self.kept.remove(record)
+        self.written += 1
+
+    def records(self) -> Iterable[Record]:
+        return list(self.kept)
+
+    def open_log(self, vhost: str, queue: str) -> QueueLog:
+        return self.logs.setdefault(queue, DiskLog(self))
+
+
+class DiskLog(QueueLog):
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.messages: dict[int, Message] = {}
+
+    def append(self, position: int, message: Message) -> None:
+        assert position not in self.messages
+        self.messages[position] = message
+        self.disk.written += 1
+
+    def remove(self, positions: Sequence[int]) -> None:
+        for position in positions:
+            self.messages.pop(position, None)
+
+    @property
+    def kept(self) -> dict[int, str]:
+        return {position: message.body.decode() for position, message in self.messages.items()}
+
+
+class BareQueue:
+    """A queue without a virtual host around it, on an agenda that works at once."""
+
+    def __init__(self, log: QueueLog | None = None) -> None:
+        self.agenda = Agenda()
+        self.queue = Queue(QueueRecord("/", "q"), self.agenda, log)
+
+    def put(self, *bodies: str, persistent: bool = False) -> None:
+        messages = [message(body, persistent=persistent) for body in bodies]
+        self.queue.enqueue(messages, sum(len(body) for body in bodies))
+        self.agenda.settle()
+
+    def join(self, crew: Crew) -> Crew:
+        self.queue.subscribe(crew)
+        self.agenda.settle()
+        return crew
+
+    def wake(self, crew: Crew) -> None:
+        self.queue.activate(crew)
+        self.agenda.settle()

@@ -1,0 +1,161 @@
+"""Routes across several exchanges, and what the router remembers of them."""
+
+from unittest.mock import patch
+
+import pytest
+
+from amqpd.broker import routing
+from amqpd.broker.message import join_address
+from amqpd.errors import NotFound
+from amqpd.wire.properties import Properties
+from tests.broker.support import Peer, refused
+
+
+def chain(peer: Peer, *exchanges: str, queue: str = "q") -> None:
+    """Fanout exchanges bound one to the next, the last to a queue."""
+    for exchange in exchanges:
+        peer.session.declare_exchange(exchange, "fanout")
+    for source, destination in zip(exchanges, exchanges[1:], strict=False):
+        peer.session.bind(destination, source, destination_kind="exchange")
+    peer.session.declare_queue(queue)
+    peer.session.bind(queue, exchanges[-1])
+
+
+def test_a_message_goes_from_exchange_to_exchange_to_queue(peer: Peer) -> None:
+    chain(peer, "a", "b", "c")
+    peer.session.publish("a", "key", b"m")
+    assert peer.empty("q") == ["m"]
+    peer.session.unbind("c", "b", destination_kind="exchange")
+    peer.session.publish("a", "key", b"m")
+    assert peer.empty("q") == []
+
+
+def test_each_exchange_on_the_way_matches_the_same_routing_key(peer: Peer) -> None:
+    chain(peer, "last")
+    peer.session.bind("last", "amq.topic", "a.*", destination_kind="exchange")
+    for routing_key in ("a.b", "b.a"):
+        peer.session.publish("amq.topic", routing_key, routing_key.encode())
+    assert peer.empty("q") == ["a.b"]
+
+
+def test_two_ways_to_a_queue_bring_one_copy(peer: Peer) -> None:
+    chain(peer, "a", "b")
+    peer.session.bind("q", "a")
+    peer.session.publish("a", "", b"m")
+    assert peer.empty("q") == ["m"]
+
+
+def test_a_loop_of_exchanges_ends(peer: Peer) -> None:
+    chain(peer, "a", "b")
+    peer.session.bind("a", "b", destination_kind="exchange")
+    peer.session.bind("a", "a", destination_kind="exchange")
+    peer.session.publish("b", "", b"m")
+    assert peer.empty("q") == ["m"]
+
+
+def test_what_an_exchange_cannot_route_goes_to_its_alternate(peer: Peer) -> None:
+    chain(peer, "spare")
+    peer.session.declare_exchange("x", "direct", arguments={"alternate-exchange": "spare"})
+    peer.session.declare_queue("known")
+    peer.session.bind("known", "x", "known")
+    for routing_key in ("known", "unknown"):
+        peer.session.publish("x", routing_key, routing_key.encode(), mandatory=True)
+    assert (peer.empty("known"), peer.empty("q")) == (["known"], ["unknown"])
+    assert peer.returns == []  # the alternate took it: it was routed
+
+
+def test_alternates_follow_one_another_and_loops_of_them_end(peer: Peer) -> None:
+    for name, alternate in (("a", "b"), ("b", "c"), ("c", "a")):
+        peer.session.declare_exchange(name, "direct", arguments={"alternate-exchange": alternate})
+    peer.session.publish("a", "key", b"lost", mandatory=True)
+    assert [message.body for message, _, _ in peer.returns] == [b"lost"]
+    peer.session.declare_queue("q")
+    peer.session.bind("q", "c", "key")
+    peer.session.publish("a", "key", b"found", mandatory=True)
+    assert peer.empty("q") == ["found"]
+
+
+def test_an_alternate_is_asked_only_where_nothing_matched_at_all(peer: Peer) -> None:
+    peer.session.declare_exchange("dead end", "fanout")
+    chain(peer, "spare")
+    peer.session.declare_exchange("x", "fanout", arguments={"alternate-exchange": "spare"})
+    peer.session.bind("dead end", "x", destination_kind="exchange")
+    peer.session.publish("x", "", b"m")
+    assert peer.empty("q") == []
+
+
+def test_an_alternate_that_is_not_there_takes_nothing(peer: Peer) -> None:
+    peer.session.declare_exchange("x", arguments={"alternate-exchange": "later"})
+    peer.session.publish("x", "", b"early", mandatory=True)
+    chain(peer, "later")
+    peer.session.publish("x", "", b"late", mandatory=True)
+    assert [message.body for message, _, _ in peer.returns] == [b"early"]
+    assert peer.empty("q") == ["late"]
+
+
+@pytest.mark.parametrize("first", ["amq.fanout", "amq.headers"])
+def test_behind_a_headers_exchange_every_message_is_looked_at(peer: Peer, first: str) -> None:
+    peer.session.declare_exchange("h", "headers")
+    peer.session.bind("h", first, destination_kind="exchange")
+    peer.session.declare_queue("q")
+    peer.session.bind("q", "h", arguments={"colour": "red"})
+    for body, headers in ((b"1", {"colour": "red"}), (b"2", {"colour": "blue"}), (b"3", {"colour": "red"})):
+        peer.session.publish(first, "", body, Properties(headers=headers))
+    assert peer.empty("q") == ["1", "3"]
+
+
+def test_an_exchange_that_is_not_there_is_not_found(peer: Peer) -> None:
+    with refused(NotFound, "no exchange 'x' in vhost '/'"):
+        peer.session.publish("x", "", b"m")
+
+
+# Memory
+
+
+def test_an_address_is_routed_once_until_the_topology_changes(peer: Peer) -> None:
+    peer.session.declare_queue("q")
+    address = join_address("", "q")
+    route = peer.session.route(address)
+    assert peer.session.route(address) is route
+    peer.session.declare_queue("q")  # there already: nothing has changed
+    assert peer.session.route(address) is route
+    peer.session.declare_queue("another")
+    assert peer.session.route(address) is not route
+
+
+def test_whatever_changes_the_topology_outdates_a_route(peer: Peer) -> None:
+    session = peer.session
+    session.declare_queue("q")
+    changes = [
+        lambda: session.declare_exchange("x", "fanout"),
+        lambda: session.bind("q", "x"),
+        lambda: session.unbind("q", "x"),
+        lambda: session.delete_exchange("x"),
+        lambda: session.delete_queue("q"),
+        lambda: session.consume("amq.rabbitmq.reply-to", "replies", no_ack=True),
+        lambda: session.cancel("replies"),
+    ]
+    for change in changes:
+        route = session.route(join_address("", "q"))
+        change()
+        assert route.version != session.vhost.router.version
+
+
+def test_a_route_that_is_out_of_date_is_found_anew_when_it_is_used(peer: Peer) -> None:
+    peer.session.declare_queue("q")
+    route = peer.session.route(join_address("", "q"))
+    peer.session.delete_queue("q")
+    peer.session.declare_queue("q")
+    message = routing.Message(route.address, b"\x00" * 14, b"m")
+    peer.session.publish_run(route, [message], 1)
+    assert peer.empty("q") == ["m"]
+
+
+def test_keys_that_never_repeat_do_not_fill_the_memory(peer: Peer) -> None:
+    peer.session.declare_queue("q")
+    with patch.object(routing, "ROUTES_MAX", 10):
+        for number in range(35):
+            peer.session.publish("amq.topic", f"key.{number}", b"")
+            peer.send("q", str(number))
+            assert len(peer.session.vhost.router._routes) <= 10
+    assert peer.empty("q") == [str(number) for number in range(35)]
