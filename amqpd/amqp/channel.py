@@ -9,8 +9,7 @@ content's state does not move.
 The other way, the channel is the session's receiver: it encodes and appends to the connection's outbox, nothing more.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from amqpd.amqp.limits import Limits
 from amqpd.amqp.outbox import Outbox
@@ -40,6 +39,10 @@ _CONTENT_HEADER = (
 )  # class and weight: "The weight field is unused" (4.2.6.1)
 
 
+Report = Callable[..., None]
+"""``report(event, **fields)``: something an operator wants to know has happened."""
+
+
 class Repeat:
     """What a publish begins with that repeats the last one of a connection: its octets up to the body.
 
@@ -64,8 +67,11 @@ class Channel(Receiver):
     which an empty queue name stands for.
     """
 
-    def __init__(self, number: int, outbox: Outbox, limits: Limits, payload_max: int, repeat: Repeat) -> None:
+    def __init__(
+        self, number: int, outbox: Outbox, limits: Limits, payload_max: int, repeat: Repeat, report: Report
+    ) -> None:
         self.number = number
+        self.report = report
         self.state = ChannelState.CLOSED
         self.last_queue = ""
         self.limits = limits

@@ -14,7 +14,7 @@ methods and contents go straight to their channel, all else through ``_receive_c
 from collections.abc import Callable
 from typing import Any
 
-from amqpd.amqp.channel import Channel, Repeat
+from amqpd.amqp.channel import Channel, Repeat, Report
 from amqpd.amqp.frames import bad_frame, misplaced_frame
 from amqpd.amqp.handlers import HANDLERS
 from amqpd.amqp.handshake import PROTOCOL_HEADERS, Handshake
@@ -52,9 +52,6 @@ from amqpd.wire.constants import (
     FRAME_METHOD,
     FRAME_OVERHEAD,
 )
-
-Report = Callable[..., None]
-"""``report(event, **fields)``: something an operator wants to know has happened."""
 
 HEARTBEAT = fast.encode_frame(FRAME_HEARTBEAT, 0, b"")
 SILENT_REFUSAL_S = 3.0
@@ -281,7 +278,7 @@ class Connection:
                 f"number of channels opened ({maximum}) has reached the negotiated channel_max ({maximum})"
             )
         payload_max = self._payload_max - FRAME_OVERHEAD
-        channel = Channel(number, self.outbox, self._limits, payload_max, self._repeat)
+        channel = Channel(number, self.outbox, self._limits, payload_max, self._repeat, self._report)
         channel.session = self._client.open_session(channel)
         channel.state = state
         self.channels[number] = channel

@@ -23,7 +23,9 @@ from amqpd.broker.broker import Broker
 WRITE_BUFFER_MAX = 262_144
 """Octets left with the transport before the outbox is stalled: enough to keep the socket busy while the loop is elsewhere."""
 
-LEVELS = {"authentication_failed": "warning", "connection_error": "warning", "channel_error": "warning"}
+WARNINGS = frozenset(
+    ("authentication_failed", "channel_error", "connection_error", "heartbeat_missed", "queue_arguments_without_effect")
+)
 """Events of a connection that are more than news."""
 
 log = structlog.get_logger()
@@ -160,7 +162,8 @@ class Pump(asyncio.Protocol):
         if "error" in fields:
             log.error(event, connection=self._name, exc_info=fields["error"])
         else:
-            getattr(log, LEVELS.get(event, "info"))(event, connection=self._name, **fields)
+            level = log.warning if event in WARNINGS else log.info
+            level(event, connection=self._name, **fields)
 
 
 def _address(address: Any) -> str:

@@ -114,7 +114,9 @@ def encode_get_ok(channel: int, delivery_tag: int, redelivered: bool, address: b
 def encode_return(channel: int, code: int, text: str, address: bytes) -> bytes:
     """The method frame of basic.return."""
     reason = text.encode()
-    return encode_frame(FRAME_METHOD, channel, b"%b%c%b%b" % (_pack_return(CLASS_BASIC, 50, code), len(reason), reason, address))
+    return encode_frame(
+        FRAME_METHOD, channel, b"%b%c%b%b" % (_pack_return(CLASS_BASIC, 50, code), len(reason), reason, address)
+    )
 
 
 def encode_content(channel: int, content: Content, payload_max: int) -> list[Chunk]:

@@ -117,7 +117,7 @@ def test_a_binding_whose_arguments_mean_nothing_is_not_made(peer: Peer) -> None:
 
 
 def test_an_unknown_type_costs_the_connection(peer: Peer) -> None:
-    with refused(CommandInvalid, "invalid exchange type 'odd'"):
+    with refused(CommandInvalid, "unknown exchange type 'odd'"):
         peer.session.declare_exchange("x", "odd")
 
 

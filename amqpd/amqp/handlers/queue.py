@@ -19,6 +19,24 @@ from amqpd.wire.methods import (
 )
 
 
+ARGUMENTS_WITHOUT_EFFECT = frozenset(
+    (
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-dead-letter-strategy",
+        "x-delivery-limit",
+        "x-expires",
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-max-priority",
+        "x-message-ttl",
+        "x-overflow",
+        "x-single-active-consumer",
+    )
+)
+"""Arguments that mean something to RabbitMQ and nothing here yet. They are kept, compared, and said to be so in the log."""
+
+
 def queue_name(channel: Channel, name: str) -> str:
     """The queue that a method means. NotFound: none is named, and none was declared."""
     if not name and not channel.last_queue:
@@ -42,6 +60,9 @@ def on_queue_declare(channel: Channel, method: QueueDeclare) -> Method:
         )
     name, message_count, consumer_count = state
     channel.last_queue = name
+    ignored = ARGUMENTS_WITHOUT_EFFECT.intersection(method.arguments)
+    if ignored and not method.passive:
+        channel.report("queue_arguments_without_effect", queue=name, arguments=sorted(ignored))
     return QueueDeclareOk(queue=name, message_count=message_count, consumer_count=consumer_count)
 
 
