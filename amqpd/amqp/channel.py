@@ -63,7 +63,8 @@ class Repeat:
 class Channel(Receiver):
     """A channel that is open, or whose channel.close waits for its close-ok.
 
-    ``payload_max`` is the largest payload of a frame to this peer. ``last_queue`` is the queue that was declared last,
+    ``payload_max`` is the largest payload of a frame to this peer, ``notify_cancel`` whether it wants to hear that the
+    broker ended a consumer. ``last_queue`` is the queue that was declared last,
     which an empty queue name stands for.
     """
 
@@ -74,6 +75,7 @@ class Channel(Receiver):
         self.report = report
         self.state = ChannelState.CLOSED
         self.last_queue = ""
+        self.notify_cancel = False
         self.limits = limits
         self.session: Session
         self._outbox = outbox
@@ -243,4 +245,5 @@ class Channel(Receiver):
 
     def cancelled(self, consumer_tag: str) -> None:
         self.forget_consumer(consumer_tag)
-        self.send(BasicCancel(consumer_tag=consumer_tag, no_wait=True))
+        if self.notify_cancel:
+            self.send(BasicCancel(consumer_tag=consumer_tag, no_wait=True))

@@ -279,6 +279,7 @@ class Connection:
             )
         payload_max = self._payload_max - FRAME_OVERHEAD
         channel = Channel(number, self.outbox, self._limits, payload_max, self._repeat, self._report)
+        channel.notify_cancel = self._handshake.client_can("consumer_cancel_notify")
         channel.session = self._client.open_session(channel)
         channel.state = state
         self.channels[number] = channel

@@ -67,9 +67,12 @@ class Handshake:
     def reads_refusal(self) -> bool:
         """Whether the client takes a connection.close for a refused login. The others see their socket closed, as in
         RabbitMQ, which for an unknown mechanism tells nobody."""
+        return self.mechanism in MECHANISMS and self.client_can("authentication_failure_close")
+
+    def client_can(self, capability: str) -> bool:
+        """Whether the client has announced a capability."""
         capabilities = self.client_properties.get("capabilities")
-        announced = isinstance(capabilities, dict) and capabilities.get("authentication_failure_close") is True
-        return announced and self.mechanism in MECHANISMS
+        return isinstance(capabilities, dict) and capabilities.get(capability) is True
 
     def on_start_ok(self, method: ConnectionStartOk) -> ConnectionTune:
         """Check the login and propose limits. LoginRefused, whose cause is the reason for the log."""

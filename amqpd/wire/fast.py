@@ -2,9 +2,9 @@
 
 ``grammar`` and ``methods`` declare the same layouts; the tests hold the two against each other in both directions.
 
-Strategy: decoders read a whole read buffer in place, from ``start`` to ``stop``, the ends of a frame's payload, and make no
-object for a frame. Encoders make whole frames. A consumer's encoder keeps what repeats from one delivery to the next, so a
-delivery is one formatting of bytes.
+Strategy: decoders read a whole read buffer in place, from ``start`` to ``stop``, the ends of a frame's payload, and
+make no object for a frame. Encoders make whole frames. A consumer's encoder keeps what repeats from one delivery to the
+next, so a run of deliveries is one joining of bytes.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,17 @@ REJECT = b"\x00\x3c\x00\x5a"  # basic.reject: method 90
 NACK = b"\x00\x3c\x00\x78"  # basic.nack: method 120
 _DELIVER = b"\x00\x3c\x00\x3c"  # basic.deliver: method 60
 
-_IDS_SIZE = 4  # class id and method id in front of the arguments
+_ADDRESS_AT = 6  # behind the ids of class and method, and the ticket, which is reserved
+_ACK_SIZE = 13  # the ids, a delivery tag, an octet of bits; nack and reject have the same
 _END = bytes((FRAME_END,))
 
 unpack_frame_head = Struct(">BHI").unpack_from
 """Frame type, channel and payload size, from a buffer and an offset."""
 
 _pack_frame_head = Struct(">BHI").pack
-_pack_tag = Struct(">Q").pack
-_unpack_tag_and_bits = Struct(">QB").unpack_from
-_TAG_AND_BITS_SIZE = 9
+_pack_seam = Struct(">BBHI").pack  # the end of one frame and the head of the next
+_pack_tag_and_bits = Struct(">QB").pack
+_unpack_tag_and_bits = Struct(">4xQB").unpack_from  # behind the ids
 _pack_get_ok = Struct(">HHQB").pack
 _pack_count = Struct(">L").pack
 _pack_return = Struct(">HHH").pack
@@ -51,41 +52,48 @@ class Content(Protocol):
 
 
 def decode_publish(data: bytes, start: int, stop: int) -> tuple[bytes, bool, bool]:
-    """basic.publish: its address (exchange and routing key, as they stand), mandatory, immediate. MalformedArguments."""
-    address_at = start + _IDS_SIZE + 2  # behind the ticket, which is reserved
+    """basic.publish: its address (exchange and routing key, as they stand), mandatory, immediate.
+
+    Raises MalformedArguments, as all decoders do. Bits without a name may be anything.
+    """
+    address_at = start + _ADDRESS_AT
     if address_at < stop:
         key_at = address_at + 1 + data[address_at]
         if key_at < stop:
             bits_at = key_at + 1 + data[key_at]
             if bits_at + 1 == stop:
                 bits = data[bits_at]
-                return data[address_at:bits_at], bits & 1 == 1, bits & 2 == 2
+                return data[address_at:bits_at], bits & 1 != 0, bits & 2 != 0
     raise MalformedArguments("cannot decode basic.publish: its names do not end where it ends", CLASS_BASIC, 40)
 
 
 def decode_ack(data: bytes, start: int, stop: int) -> tuple[int, bool]:
-    """basic.ack: delivery tag, multiple. MalformedArguments."""
-    tag, bits = _tag_and_bits(data, start, stop)
-    return tag, bits & 1 == 1
+    """basic.ack: delivery tag, multiple."""
+    if stop - start != _ACK_SIZE:
+        raise _no_tag_and_bits("basic.ack", 80)
+    tag, bits = _unpack_tag_and_bits(data, start)
+    return tag, bits & 1 != 0
 
 
 def decode_nack(data: bytes, start: int, stop: int) -> tuple[int, bool, bool]:
-    """basic.nack: delivery tag, multiple, requeue. MalformedArguments."""
-    tag, bits = _tag_and_bits(data, start, stop)
-    return tag, bits & 1 == 1, bits & 2 == 2
+    """basic.nack: delivery tag, multiple, requeue."""
+    if stop - start != _ACK_SIZE:
+        raise _no_tag_and_bits("basic.nack", 120)
+    tag, bits = _unpack_tag_and_bits(data, start)
+    return tag, bits & 1 != 0, bits & 2 != 0
 
 
 def decode_reject(data: bytes, start: int, stop: int) -> tuple[int, bool]:
-    """basic.reject: delivery tag, requeue. MalformedArguments."""
-    return decode_ack(data, start, stop)
+    """basic.reject: delivery tag, requeue."""
+    if stop - start != _ACK_SIZE:
+        raise _no_tag_and_bits("basic.reject", 90)
+    tag, bits = _unpack_tag_and_bits(data, start)
+    return tag, bits & 1 != 0
 
 
-def _tag_and_bits(data: bytes, start: int, stop: int) -> tuple[int, int]:
-    if stop - start != _IDS_SIZE + _TAG_AND_BITS_SIZE:
-        method_id = int.from_bytes(data[start + 2 : start + 4], "big")
-        raise MalformedArguments("an acknowledgement has a delivery tag and one octet of bits", CLASS_BASIC, method_id)
-    tag, bits = _unpack_tag_and_bits(data, start + _IDS_SIZE)
-    return tag, bits
+def _no_tag_and_bits(name: str, method_id: int) -> MalformedArguments:
+    text = f"cannot decode {name}: it is not a delivery tag and an octet of bits"
+    return MalformedArguments(text, CLASS_BASIC, method_id)
 
 
 def body_size(header: bytes) -> int:
@@ -127,7 +135,7 @@ def encode_content(channel: int, content: Content, payload_max: int) -> list[Chu
 
 
 def encode_content_head(channel: int, header: bytes, size: int) -> bytes:
-    """What stands before a body of ``size`` octets that takes one frame: the header frame and the head of the body's."""
+    """What stands before a body of ``size`` octets that takes one frame: the header frame, and the head of its own."""
     return encode_frame(FRAME_HEADER, channel, header) + _pack_frame_head(FRAME_BODY, channel, size)
 
 
@@ -143,51 +151,53 @@ def _encode_body(channel: int, body: bytes, payload_max: int) -> list[Chunk]:
 class DeliverEncoder:
     """Encodes the deliveries of one consumer: basic.deliver, content header and body, in whole frames.
 
-    Deliveries resemble each other. What stands before the delivery tag and between tag and body is kept from one to the
-    next and made anew only when the address or the header is another object; the broker shares both between messages.
+    Deliveries resemble each other. What stands before the delivery tag, and between the redelivered bit and the body,
+    is kept from one to the next and made anew only when the address or the header is another object; the broker shares
+    both between messages.
+
+    Messages that share a header have bodies of one size, the one it tells. Whoever makes a message sees to that, and it
+    is not looked at again here: a body that contradicts its header could not be sent right anyway.
     """
+
+    __slots__ = ("_address", "_before_body", "_before_tag", "_channel", "_header", "_payload_max", "_start", "_whole")
 
     def __init__(self, channel: int, consumer_tag: str, payload_max: int) -> None:
         tag = consumer_tag.encode("utf-8", "surrogateescape")
         self._channel = channel
-        self._start = b"%b%c%b" % (_DELIVER, len(tag), tag)
         self._payload_max = payload_max
-        self._address = b""
-        self._before_tag = b""
-        self._before_body = b""  # the rest of basic.deliver, the header frame, and the head of the one body frame
+        self._start = b"%b%c%b" % (_DELIVER, len(tag), tag)
+        self._address = b""  # no message's: the shortest address is the lengths of two empty names
         self._header = b""
-        self._whole = False  # whether a body takes exactly one frame
+        self._before_tag = b""
+        self._before_body = b""  # the rest of basic.deliver, the header frame, and the head of the body's
+        self._whole = False  # whether a body takes one frame at most
 
     def encode(self, delivery_tag: int, redelivered: bool, messages: Sequence[Content]) -> list[Chunk]:
         """The frames of some deliveries; the first has ``delivery_tag``, each further one the next."""
         chunks: list[Chunk] = []
-        append = chunks.append
-        flag = b"\x01" if redelivered else b"\x00"
-        address, header = self._address, self._header
-        before, after = self._before_tag, flag + self._before_body
         for message in messages:
-            body = message.body
-            if message.header is not header or message.address is not address:
-                address, header = message.address, message.header
-                self._prepare(address, header, len(body))
-                before, after = self._before_tag, flag + self._before_body
+            if message.header is not self._header or message.address is not self._address:
+                self._prepare(message.address, message.header, len(message.body))
+            tag_and_bits = _pack_tag_and_bits(delivery_tag, redelivered)
             if self._whole:
-                append(b"%b%b%b%b\xce" % (before, _pack_tag(delivery_tag), after, body))
+                chunks += (self._before_tag, tag_and_bits, self._before_body, message.body, _END)
             else:
-                append(b"%b%b%b" % (before, _pack_tag(delivery_tag), after))
-                chunks += _encode_body(self._channel, body, self._payload_max)
+                chunks += (self._before_tag, tag_and_bits, self._before_body, _END)
+                chunks += _encode_body(self._channel, message.body, self._payload_max)
             delivery_tag += 1
-        return chunks
+        # Handling many short pieces costs more than a copy of them, and a copy of bodies of many frames costs more than
+        # handling their few pieces. The last message stands for its run.
+        return [b"".join(chunks)] if self._whole else chunks
 
     def _prepare(self, address: bytes, header: bytes, size: int) -> None:
         """Make ready for messages of this address and this header, which says that bodies have ``size`` octets."""
         if address is not self._address:
-            self._address = address
             payload_size = len(self._start) + 8 + 1 + len(address)
             self._before_tag = _pack_frame_head(FRAME_METHOD, self._channel, payload_size) + self._start
+            self._address = address
+        before_body = address + _pack_seam(FRAME_END, FRAME_HEADER, self._channel, len(header)) + header
+        if 0 < size <= self._payload_max:
+            before_body += _pack_seam(FRAME_END, FRAME_BODY, self._channel, size)
+        self._before_body = before_body  # without the end of its last frame, be it the body's or the header's
+        self._whole = size <= self._payload_max
         self._header = header
-        self._whole = 0 < size <= self._payload_max
-        before_body = b"%b\xce%b" % (address, encode_frame(FRAME_HEADER, self._channel, header))
-        if self._whole:
-            before_body += _pack_frame_head(FRAME_BODY, self._channel, size)
-        self._before_body = before_body
