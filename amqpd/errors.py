@@ -1,7 +1,7 @@
 """The errors AMQP 0-9-1 knows, one class a reply code.
 
-A failure the peer must hear about is raised as one of these wherever it is noticed; the class carries the reply code, so
-nobody maps exceptions to codes later. Two trees (specification 0-9-1, section 1.2.1, and its list of reply codes): a
+A failure the peer must hear about is raised as one of these wherever it is noticed; the class carries the reply code,
+so nobody maps exceptions to codes later. Two trees (specification 0-9-1, section 1.2.1, and its list of reply codes): a
 ``SoftError`` costs the peer its channel, a ``HardError`` its connection. Reply texts copy RabbitMQ's wording, because
 clients match on it. This module imports nothing.
 """
@@ -88,7 +88,8 @@ class InvalidPath(HardError):
 
 
 class LoginRefused(HardError):
-    """403 as RabbitMQ sends it before a connection is open, to clients that asked for ``authentication_failure_close``."""
+    """403 as RabbitMQ sends it before a connection is open, to clients that asked for
+    ``authentication_failure_close``."""
 
     code = 403
     name = "ACCESS_REFUSED"

@@ -1,10 +1,10 @@
 """One channel: contents in, deliveries out, and the session between them.
 
-Frames of a content come one by one through ``receive_publish``, ``receive_header`` and ``receive_body``. A publisher that
-sends the like again and again is spared that: when a publish's method and header frames repeat the last ones octet for
-octet, the channel leaves in the connection's :class:`Repeat` what the next such publish must begin with, and
-``receive_repeats`` takes whole runs of them out of the read buffer. What it takes begins and ends between contents, so the
-content's state does not move.
+Frames of a content come one by one through ``receive_publish``, ``receive_header`` and ``receive_body``. A publisher
+that sends the like again and again is spared that: when a publish's method and header frames repeat the last ones octet
+for octet, the channel leaves in the connection's :class:`Repeat` what the next such publish must begin with, and
+``receive_repeats`` takes whole runs of them out of the read buffer. What it takes begins and ends between contents, so
+the content's state does not move.
 
 The other way, the channel is the session's receiver: it encodes and appends to the connection's outbox, nothing more.
 """
@@ -46,7 +46,8 @@ Report = Callable[..., None]
 class Repeat:
     """What a publish begins with that repeats the last one of a connection: its octets up to the body.
 
-    ``head`` is the method frame, the header frame, and the head of the one body frame; None: there is nothing to repeat.
+    ``head`` is the method frame, the header frame, and the head of the one body frame; None: there is nothing to
+    repeat.
     """
 
     __slots__ = ("channel", "head", "header", "mandatory", "route", "size")
@@ -159,7 +160,8 @@ class Channel(Receiver):
         repeat.header, repeat.size, repeat.mandatory = message.header, len(message.body), self._mandatory
 
     def receive_repeats(self, data: bytes, offset: int) -> int:
-        """Publish the run of repeats at ``offset`` as far as they lie whole in the buffer; returns the offset behind them."""
+        """Publish the run of repeats at ``offset`` as far as they lie whole in the buffer; returns the offset behind
+        them."""
         repeat = self._repeat
         head, route = repeat.head, repeat.route
         if (

@@ -1,14 +1,14 @@
 """One AMQP connection without its socket: octets in by ``receive_data``, octets out through its outbox.
 
-Whatever octets arrive, the result is replies or a close. A soft error closes its channel, a hard error the connection: the
-close method is queued first, then the state moves, and what follows is discarded until the peer agrees. Any other exception
-is a bug of ours: the peer gets 541, the log the traceback, and the other connections nothing.
+Whatever octets arrive, the result is replies or a close. A soft error closes its channel, a hard error the connection:
+the close method is queued first, then the state moves, and what follows is discarded until the peer agrees. Any other
+exception is a bug of ours: the peer gets 541, the log the traceback, and the other connections nothing.
 
-The connection has no clock. Whoever has one calls ``tick`` now and then; deadlines and heartbeats are reckoned in the time
-that it brings. What an operator should know is reported as events with fields.
+The connection has no clock. Whoever has one calls ``tick`` now and then; deadlines and heartbeats are reckoned in the
+time that it brings. What an operator should know is reported as events with fields.
 
-Strategy: one loop over each read. It looks for the repeat of the last publish first, then takes frame by frame; the four hot
-methods and contents go straight to their channel, all else through ``_receive_cold``.
+Strategy: one loop over each read. It looks for the repeat of the last publish first, then takes frame by frame; the
+four hot methods and contents go straight to their channel, all else through ``_receive_cold``.
 """
 
 from collections.abc import Callable
@@ -59,7 +59,7 @@ SILENT_REFUSAL_S = 3.0
 
 _CLOSE = b"\x00\x0a\x00\x32"  # connection.close
 _CLOSE_OK = b"\x00\x0a\x00\x33"
-_WHILE_CLOSING = (  # what counts on a channel that is closing: channel.close, channel.close-ok, and a channel.open too soon
+_WHILE_CLOSING = (  # what counts on a closing channel: channel.close, channel.close-ok, and a channel.open too soon
     b"\x00\x14\x00\x28",
     b"\x00\x14\x00\x29",
     b"\x00\x14\x00\x0a",
@@ -76,8 +76,8 @@ _HOT: dict[bytes, Callable[[Channel, bytes, int, int], None]] = {
 class Connection:
     """The protocol of one peer.
 
-    ``wake`` is called when there is something to send. ``finished`` says that nothing more will come or be taken: what the
-    outbox holds is the last, and the socket may be closed behind it.
+    ``wake`` is called when there is something to send. ``finished`` says that nothing more will come or be taken: what
+    the outbox holds is the last, and the socket may be closed behind it.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Connection:
         except HardError as error:
             taken = len(data)
             self._close(error)
-        except Exception as bug:
+        except Exception as bug:  # noqa: BLE001 - it is reported, and must not reach the other connections
             taken = len(data)
             self._report("internal_error", error=bug)
             self._close(InternalError("the broker failed; its log says where"))
@@ -142,7 +142,10 @@ class Connection:
             self._partial.append(data[taken:])
 
     def _receive(self, data: bytes) -> int:
-        """Take all frames that lie whole in the buffer. Returns the offset behind them, and sets what is wanted there."""
+        """Take all frames that lie whole in the buffer.
+
+        Returns the offset behind them, and sets what is wanted there.
+        """
         offset = 0
         if self.state is ConnectionState.EXPECTING_HEADER:
             offset = self._receive_protocol_header(data)

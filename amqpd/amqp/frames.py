@@ -1,7 +1,7 @@
 """What can be wrong with a frame, in RabbitMQ's words.
 
-"A peer MUST NOT send frames larger than the agreed-upon size", frames end with 0xCE, and are of four types (4.2.3). None of
-it can be mended, so all of it closes the connection.
+"A peer MUST NOT send frames larger than the agreed-upon size", frames end with 0xCE, and are of four types (4.2.3).
+None of it can be mended, so all of it closes the connection.
 """
 
 from amqpd.errors import FrameError, UnexpectedFrame

@@ -1,7 +1,7 @@
 """From the protocol header to connection.open: version, login, limits, virtual host (specification 0-9-1, 2.2.4).
 
-The handshake says what to answer and what was agreed; the connection sends it. Both sides may lower a limit, neither may
-raise it, and 0 stands for "no limit".
+The handshake says what to answer and what was agreed; the connection sends it. Both sides may lower a limit, neither
+may raise it, and 0 stands for "no limit".
 """
 
 import platform

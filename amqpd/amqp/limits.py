@@ -29,7 +29,8 @@ class Limits:
     """Deliveries to a connection stop when so much waits to be sent: a consumer that does not read costs its queue."""
 
     outbound_limit: int = 8_388_608
-    """A connection is no longer read when so much waits to be sent: replies and returns it does not take are its own doing."""
+    """A connection is no longer read when so much waits to be sent: replies and returns it does not take are its own
+    doing."""
 
     consumers_per_channel_max: int = 65535
     """Consumers on one channel: each costs memory as long as the channel lives."""

@@ -1,8 +1,8 @@
 """Octets on their way to one peer.
 
-Everything a connection has to say goes through its outbox, in order. The server takes it when the broker has dealt with a
-read, so that there is one write for all of it. ``room`` closes the way for deliveries when the peer does not take what it
-has; replies are always accepted, since a peer gets no more of those than it asks for.
+Everything a connection has to say goes through its outbox, in order. The server takes it when the broker has dealt with
+a read, so that there is one write for all of it. ``room`` closes the way for deliveries when the peer does not take
+what it has; replies are always accepted, since a peer gets no more of those than it asks for.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,10 @@
 """The state machines of AMQP 0-9-1, as tables.
 
-Two rules. Every transition lives here, and a state is changed in no other way than by asking a table. Nothing here knows
-octets, the broker, or input and output.
+Two rules. Every transition lives here, and a state is changed in no other way than by asking a table. Nothing here
+knows octets, the broker, or input and output.
 
-An event that a state has no entry for is a protocol error; :func:`after` raises it with its reply code. Events are names of
-methods, and for contents the frames that carry them.
+An event that a state has no entry for is a protocol error; :func:`after` raises it with its reply code. Events are
+names of methods, and for contents the frames that carry them.
 """
 
 from enum import Enum
@@ -97,7 +97,8 @@ CONNECTION: dict[ConnectionState, dict[str, ConnectionState]] = {
         CLOSE_SENT: ConnectionState.CLOSING,
     },
     ConnectionState.CLOSING: {
-        # "After sending this method, any received methods except Close and Close-OK MUST be discarded" (connection.close)
+        # "After sending this method, any received methods except Close and Close-OK MUST be discarded"
+        # (connection.close)
         "connection.close": ConnectionState.CLOSING,
         "connection.close-ok": ConnectionState.CLOSED,
     },
@@ -119,7 +120,8 @@ CHANNEL: dict[ChannelState, dict[str, ChannelState]] = {
     },
 }
 
-# "A method frame that carries content is followed by a content header frame and zero or more content body frames" (4.2.6)
+# "A method frame that carries content is followed by a content header frame and zero or more content body frames"
+# (4.2.6)
 CONTENT: dict[ContentState, dict[str, ContentState]] = {
     ContentState.METHOD: {
         "basic.publish": ContentState.HEADER,
@@ -150,7 +152,10 @@ def connection_after(state: ConnectionState, event: str) -> ConnectionState:
 
 
 def channel_after(state: ChannelState, event: str) -> ChannelState:
-    """The channel's next state. ChannelError (504): not open, or open already. CommandInvalid (503): a server's method."""
+    """The channel's next state.
+
+    ChannelError (504): not open, or open already. CommandInvalid (503): a server's method.
+    """
     following = CHANNEL[state].get(event)
     if following is not None:
         return following

@@ -1,8 +1,8 @@
 """What is still to do before the broker has dealt with its present input: dispatch queues, send confirms.
 
 A read from a socket brings many publishes and acks. Dispatching a queue once after all of them is what lets deliveries
-and confirms go out in batches, so whoever feeds the broker a batch *holds* the agenda and *releases* it at the end. Without
-a holder, in-process, every call to a session does its work at once.
+and confirms go out in batches, so whoever feeds the broker a batch *holds* the agenda and *releases* it at the end.
+Without a holder, in-process, every call to a session does its work at once.
 """
 
 
@@ -48,7 +48,10 @@ class Agenda:
             self.flush()
 
     def flush(self) -> None:
-        """Do all the work now, also what it schedules itself. What one piece of work raises does not undo the others."""
+        """Do all the work now, also what it schedules itself.
+
+        What one piece of work raises does not undo the others.
+        """
         pending = self._pending
         done = 0
         try:

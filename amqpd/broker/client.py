@@ -32,9 +32,11 @@ class Client:
 
     def close(self) -> None:
         """The application has left: all its sessions end, and its exclusive queues go."""
-        for session in self.sessions:  # first, so that none is handed what another one gives back
-            session.cancel_all()
-        for session in list(self.sessions):
-            self.close_session(session)
-        self.vhost.drop_owned(self)
-        self.vhost.agenda.settle()
+        agenda = self.vhost.agenda
+        agenda.hold()  # so that no session is handed what another one gives back
+        try:
+            for session in list(self.sessions):
+                self.close_session(session)
+            self.vhost.drop_owned(self)
+        finally:
+            agenda.release()

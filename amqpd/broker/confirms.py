@@ -1,7 +1,7 @@
 """Publisher confirms of one session.
 
-Publishes are numbered from 1 once confirms are selected. A publish is confirmed when everything it handed to the store is
-durable, or at once if that was nothing; confirms leave in order, all that are due by one call with ``multiple``.
+Publishes are numbered from 1 once confirms are selected. A publish is confirmed when everything it handed to the store
+is durable, or at once if that was nothing; confirms leave in order, all that are due by one call with ``multiple``.
 """
 
 from collections import deque

@@ -21,8 +21,8 @@ UNLIMITED = 1 << 40
 class Deliveries:
     """The consumers of one session by tag, their deliveries that are not settled, and the prefetch that they share.
 
-    ``prefetch_count`` is basic.qos with global=true in RabbitMQ's reading: one limit for all consumers of the channel; 0
-    is none. ``flowing`` is channel.flow: False stops deliveries to consumers.
+    ``prefetch_count`` is basic.qos with global=true in RabbitMQ's reading: one limit for all consumers of the channel;
+    0 is none. ``flowing`` is channel.flow: False stops deliveries to consumers.
     """
 
     __slots__ = (
@@ -72,7 +72,10 @@ class Deliveries:
         return tag
 
     def withdraw(self, delivery_tag: int, multiple: bool) -> "dict[int, Delivery]":
-        """Take out what an ack, nack or reject speaks of; ``multiple`` with tag 0 is all. PreconditionFailed: no such tag."""
+        """Take out what an ack, nack or reject speaks of; ``multiple`` with tag 0 is all.
+
+        PreconditionFailed: no such tag.
+        """
         unacked = self._unacked
         if not multiple:
             delivery = unacked.pop(delivery_tag, None)
@@ -102,7 +105,10 @@ class Deliveries:
 
 
 class Consumer(Subscriber):
-    """A subscription of a session to a queue. With the tag ``""`` it stands for the session's basic.get on that queue."""
+    """A subscription of a session to a queue.
+
+    With the tag ``""`` it stands for the session's basic.get on that queue.
+    """
 
     __slots__ = ("_deliveries", "arguments", "prefetch_count", "queue", "unacked")
 

@@ -35,8 +35,8 @@ class Binding:
 class Exchange:
     """One exchange; the base of all types.
 
-    ``bindings`` holds what is bound to it, by identity. Subclasses keep an index of their own beside it, so that matching
-    does not look at bindings that cannot match.
+    ``bindings`` holds what is bound to it, by identity. Subclasses keep an index of their own beside it, so that
+    matching does not look at bindings that cannot match.
     """
 
     type: ClassVar[str]

@@ -1,9 +1,9 @@
 """Header patterns: which message headers a binding's arguments ask for.
 
-``x-match`` says whether all of them or any of them must be there; keys that start with ``x-`` are passed over unless it is
-``all-with-x`` or ``any-with-x``. A void argument asks only that the header is there. Types count: the number 1, true and "1"
-are three values, while integers of different widths are one (RabbitMQ's reading; the specification's section 3.1.3.4
-leaves it open).
+``x-match`` says whether all of them or any of them must be there; keys that start with ``x-`` are passed over unless it
+is ``all-with-x`` or ``any-with-x``. A void argument asks only that the header is there. Types count: the number 1, true
+and "1" are three values, while integers of different widths are one (RabbitMQ's reading; the specification's section
+3.1.3.4 leaves it open).
 """
 
 from amqpd.errors import PreconditionFailed
@@ -13,7 +13,10 @@ MODES = ("all", "any", "all-with-x", "any-with-x")
 
 
 class HeadersPattern:
-    """The arguments of a binding to a headers exchange, made ready to match. PreconditionFailed: ``x-match`` is wrong."""
+    """The arguments of a binding to a headers exchange, made ready to match.
+
+    PreconditionFailed: ``x-match`` is wrong.
+    """
 
     __slots__ = ("_every", "_wanted")
 

@@ -1,7 +1,8 @@
 """A published message, as the broker keeps it: three byte strings.
 
-The address and the content header stay as they came from the wire and are sent on as they are: RabbitMQ keeps properties
-byte-exact too, and what is not decoded costs nothing. What a feature needs is read from them when it needs it.
+The address and the content header stay as they came from the wire and are sent on as they are: RabbitMQ keeps
+properties byte-exact too, and what is not decoded costs nothing. What a feature needs is read from them when it needs
+it.
 """
 
 from amqpd.wire import properties

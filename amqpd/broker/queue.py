@@ -1,9 +1,10 @@
 """A queue: messages in order, and the consumers that take turns at them.
 
-Positions number a queue's messages from 1. What was never handed out lies in ``_ready``, whose positions have no gaps, so
-only the first is kept (``_head``) and a waiting message costs one reference. What came back lies in ``_returned``, a heap by
-position. Since messages are handed out from the front only, all that comes back is older than all that is ready: it goes
-first, it is exactly what must be marked redelivered, and requeueing to the original position is a push on the heap.
+Positions number a queue's messages from 1. What was never handed out lies in ``_ready``, whose positions have no gaps,
+so only the first is kept (``_head``) and a waiting message costs one reference. What came back lies in ``_returned``, a
+heap by position. Since messages are handed out from the front only, all that comes back is older than all that is
+ready: it goes first, it is exactly what must be marked redelivered, and requeueing to the original position is a push
+on the heap.
 
 Consumers that can take something stand in a ring. One that has no credit or no room when its turn comes leaves the ring
 (``idle``) and comes back by :meth:`Queue.activate`, so a turn costs the same however many consumers there are.
@@ -28,8 +29,8 @@ DELIVERY_OVERHEAD = 128
 class Queue(Work):
     """One queue of one virtual host.
 
-    ``owner`` is the connection an exclusive queue belongs to, as an opaque object. ``volatile`` marks the queue behind a
-    direct reply-to consumer: it can be published to and probed, but is nobody's to list, bind or consume from.
+    ``owner`` is the connection an exclusive queue belongs to, as an opaque object. ``volatile`` marks the queue behind
+    a direct reply-to consumer: it can be published to and probed, but is nobody's to list, bind or consume from.
     """
 
     __slots__ = (
@@ -118,7 +119,8 @@ class Queue(Work):
     # Messages out
 
     def perform(self) -> None:
-        """Hand ready messages to the consumers in the ring, one each in turn, or as many as it takes to the only one."""
+        """Hand ready messages to the consumers in the ring, one each in turn, or as many as it takes to the only
+        one."""
         ring = self._ring
         while ring and (self._ready or self._returned):
             subscriber = ring[0]

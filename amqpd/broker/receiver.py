@@ -1,7 +1,7 @@
 """The seam above the broker: where a session hands over what its peer shall get.
 
-A receiver only appends to a buffer or sets a flag. It never calls back into the broker: it is called in the middle of the
-broker's work.
+A receiver only appends to a buffer or sets a flag. It never calls back into the broker: it is called in the middle of
+the broker's work.
 """
 
 from collections.abc import Sequence

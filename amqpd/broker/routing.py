@@ -1,8 +1,8 @@
 """From an exchange and a routing key to queues, and the memory of it.
 
-Strategy: publishers repeat themselves, so a route is looked up by the raw address of the message and kept. Any change to the
-topology raises ``version`` and forgets everything; a route that someone still holds is out of date when its version is.
-A route through a headers exchange depends on each message and is found anew for each.
+Strategy: publishers repeat themselves, so a route is looked up by the raw address of the message and kept. Any change
+to the topology raises ``version`` and forgets everything; a route that someone still holds is out of date when its
+version is. A route through a headers exchange depends on each message and is found anew for each.
 """
 
 from amqpd.broker.exchange import Exchange
@@ -61,7 +61,10 @@ class Router:
         return route
 
     def renew(self, route: Route) -> Route:
-        """What a route found earlier is by now. If its exchange is gone, it still leads to those of its queues that live."""
+        """What a route found earlier is by now.
+
+        If its exchange is gone, it still leads to those of its queues that live.
+        """
         if route.exchange.name in self._exchanges:
             return self.route(route.address)
         renewed = Route(route.address, route.exchange, route.routing_key, self.version)

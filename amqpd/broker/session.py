@@ -1,11 +1,11 @@
 """A session: the one door into the broker, for every protocol and for use in-process.
 
-It owns what is a client's own, once for all protocols: delivery tags and what is unacked, prefetch, confirms, a transaction,
-and the check of permissions. Its calls take plain values, raise the errors of ``amqpd.errors`` and answer through their
-result or the session's receiver. Only this module calls into a virtual host on behalf of a user.
+It owns what is a client's own, once for all protocols: delivery tags and what is unacked, prefetch, confirms, a
+transaction, and the check of permissions. Its calls take plain values, raise the errors of ``amqpd.errors`` and answer
+through their result or the session's receiver. Only this module calls into a virtual host on behalf of a user.
 
-Strategy: ``route`` and ``publish_run`` are the hot pair. A protocol asks for the route of an address once, then hands over
-whole runs of messages; ``publish`` is the same for one message of plain values.
+Strategy: ``route`` and ``publish_run`` are the hot pair. A protocol asks for the route of an address once, then hands
+over whole runs of messages; ``publish`` is the same for one message of plain values.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,8 @@ _REPLY_TO_OCTETS = REPLY_TO.encode()
 class Session:
     """One client's conversation with a virtual host; in AMQP a channel.
 
-    ``owner`` is what exclusive queues belong to: the client that opened the session. ``permission`` is what its user may do.
+    ``owner`` is what exclusive queues belong to: the client that opened the session. ``permission`` is what its user
+    may do.
     """
 
     def __init__(self, vhost: VHost, receiver: Receiver, owner: object, user: str, permission: Permission) -> None:
@@ -60,7 +61,10 @@ class Session:
         return route
 
     def publish_run(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool = False) -> None:
-        """Publish messages of one route, whose bodies have ``octets`` in all. In a transaction they wait for its commit."""
+        """Publish messages of one route, whose bodies have ``octets`` in all.
+
+        In a transaction they wait for its commit.
+        """
         if self.transaction is not None:
             self.transaction.publish(route, messages, octets, mandatory)
         else:
@@ -157,13 +161,11 @@ class Session:
             consumer.queue.unsubscribe(consumer)
             self.vhost.unsubscribed(consumer.queue)
 
-    def cancel_all(self) -> None:
-        """End every consumer."""
-        for consumer_tag in list(self.consumers):
-            self.cancel(consumer_tag)
-
     def get(self, queue: str, no_ack: bool = False) -> tuple[int, bool, Message, int] | None:
-        """Take one message: its delivery tag, whether it is a redelivery, itself, and how many are left. None: empty."""
+        """Take one message: its delivery tag, whether it is a redelivery, itself, and how many are left.
+
+        None: empty.
+        """
         self._authorize("read", "queue", queue)
         source = self.vhost.queue(queue, self._owner)
         got = source.get(no_ack)
@@ -176,8 +178,9 @@ class Session:
     def qos(self, prefetch_count: int, shared: bool = False) -> None:
         """How many deliveries may be unacked, 0 for any number: ``shared`` by all consumers, or each.
 
-        As in RabbitMQ, ``global`` is the channel, not the connection. Unlike there, a limit that is not shared also holds
-        for the consumers that run: Celery counts on it, and clients that set it before consuming see no difference.
+        As in RabbitMQ, ``global`` is the channel, not the connection. Unlike there, a limit that is not shared also
+        holds for the consumers that run: Celery counts on it, and clients that set it before consuming see no
+        difference.
         """
         if shared:
             self.deliveries.prefetch_count = prefetch_count
@@ -194,9 +197,12 @@ class Session:
 
     def resume(self) -> None:
         """The receiver has room, or credit has changed: whoever can take messages again gets them."""
+        self._wake()
+        self._agenda.settle()
+
+    def _wake(self) -> None:
         for consumer in self.consumers.values():
             consumer.wake()
-        self._agenda.settle()
 
     # Settling
 
@@ -248,7 +254,7 @@ class Session:
         for consumer, position, message in withdrawn.values():
             consumer.settled(1)
             consumer.queue.requeue(position, message)
-        self.resume()
+        self._wake()
 
     # Transactions
 
@@ -310,7 +316,10 @@ class Session:
         auto_delete: bool = False,
         arguments: Table | None = None,
     ) -> tuple[str, int, int]:
-        """Make a queue, or find it as declared: its name, messages ready, and consumers. An empty name asks for a new one."""
+        """Make a queue, or find it as declared: its name, messages ready, and consumers.
+
+        An empty name asks for a new one.
+        """
         if name == REPLY_TO:
             return self.check_queue(name)
         actual_name = name or f"amq.gen-{self.vhost.make_token()}"
@@ -323,7 +332,10 @@ class Session:
         return _state_of(self.vhost.declare_queue(record, self._owner, server_named=not name))
 
     def check_queue(self, name: str) -> tuple[str, int, int]:
-        """A passive declaration: the queue's name, messages ready, and consumers. NotFound: there is none of that name."""
+        """A passive declaration: the queue's name, messages ready, and consumers.
+
+        NotFound: there is none of that name.
+        """
         if name == REPLY_TO:
             return name, 0, 1  # as RabbitMQ: one consumer, whoever asks
         return _state_of(self.vhost.probe_queue(name, self._owner))
@@ -380,7 +392,8 @@ class Session:
 
         Its receiver hears nothing any more.
         """
-        self.cancel_all()
+        for consumer_tag in list(self.consumers):
+            self.cancel(consumer_tag)
         if self.confirms is not None:
             self.confirms.forget()
         if self.transaction is not None:

@@ -1,9 +1,9 @@
 """The seam below the broker: where durable things are kept.
 
 Writing is synchronous and buffered; durability is a *watermark* that follows. ``written`` counts what was handed to the
-store, ``durable`` says up to which count it would survive a crash. Whatever must wait for the disk (a publisher confirm, a
-tx.commit-ok) remembers ``written`` and waits until ``durable`` has reached it. The same shape serves an fsync, a replicated
-log and a remote acknowledgement.
+store, ``durable`` says up to which count it would survive a crash. Whatever must wait for the disk (a publisher
+confirm, a tx.commit-ok) remembers ``written`` and waits until ``durable`` has reached it. The same shape serves an
+fsync, a replicated log and a remote acknowledgement.
 
 :class:`NullStore` keeps nothing: durable things live as long as the process.
 """
@@ -16,7 +16,10 @@ from amqpd.broker.records import Record
 
 
 class QueueLog:
-    """The persistent messages of one durable queue, by position. Positions grow within a queue and are never used twice."""
+    """The persistent messages of one durable queue, by position.
+
+    Positions grow within a queue and are never used twice.
+    """
 
     def append(self, position: int, message: Message) -> None:
         raise NotImplementedError

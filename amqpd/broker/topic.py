@@ -1,8 +1,9 @@
 """Topic patterns: ``*`` is one word, ``#`` any number of words, words are what stands between dots.
 
-The patterns form a trie of words. A routing key walks it as a set of nodes, one step a word: ``#`` stays in the set at each
-step, so the cost is words times nodes reached, whatever the patterns. Backtracking would be exponential in the number of
-``#``. Empty words count: ``a..b`` has three; but the empty key has none, as in RabbitMQ, so that ``*`` does not match it.
+The patterns form a trie of words. A routing key walks it as a set of nodes, one step a word: ``#`` stays in the set at
+each step, so the cost is words times nodes reached, whatever the patterns. Backtracking would be exponential in the
+number of ``#``. Empty words count: ``a..b`` has three; but the empty key has none, as in RabbitMQ, so that ``*`` does
+not match it.
 """
 
 from collections.abc import Hashable, Iterable

@@ -30,7 +30,8 @@ class Totals:
 
     def keep(self, queue: Queue) -> None:
         """A queue is deleted: its counts live on."""
-        self.queues_deleted += 1
+        if not queue.volatile:  # nor was it counted when it was made
+            self.queues_deleted += 1
         self.gone_delivered += queue.delivered
         self.gone_redelivered += queue.redelivered
         self.gone_acked += queue.acked

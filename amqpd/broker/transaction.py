@@ -1,6 +1,7 @@
 """A transaction of one session: publishes and settlements that wait for the commit.
 
-As in RabbitMQ, publishes to several queues are applied one after the other: other sessions may see the first before the last.
+As in RabbitMQ, publishes to several queues are applied one after the other: other sessions may see the first before the
+last.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
 """A virtual host: its exchanges, queues and bindings, and the rules by which they come and go.
 
-Topology has one path: a declaration is checked against what is there, its record saved if it is durable, and then applied;
-:meth:`VHost.apply` alone makes live objects, for declarations and for recovery alike. Who may do what is the session's
-business, not this module's.
+Topology has one path: a declaration is checked against what is there, its record saved if it is durable, and then
+applied; :meth:`VHost.apply` alone makes live objects, for declarations and for recovery alike. Who may do what is the
+session's business, not this module's.
 """
 
 from collections.abc import Callable, Iterable
@@ -66,7 +66,10 @@ class VHost:
         return self._exchange(name)
 
     def queue(self, name: str, owner: object) -> Queue:
-        """A queue for the use of ``owner``, a connection. NotFound, or ResourceLocked: another connection's exclusive one."""
+        """A queue for the use of ``owner``, a connection.
+
+        NotFound, or ResourceLocked: another connection's exclusive one.
+        """
         queue = self.queues.get(name)
         if queue is None or queue.volatile:
             raise NotFound(f"no queue '{name}' in vhost '{self.name}'")
@@ -95,7 +98,10 @@ class VHost:
         return self.exchanges[record.name]
 
     def delete_exchange(self, name: str, if_unused: bool = False) -> None:
-        """Delete it with its bindings. One that is not there is fine. PreconditionFailed: in use though ``if_unused``."""
+        """Delete it with its bindings.
+
+        One that is not there is fine. PreconditionFailed: in use though ``if_unused``.
+        """
         _check_not_default(name)
         if name.startswith("amq."):
             raise AccessRefused(f"deletion of system exchange '{name}' in vhost '{self.name}' not allowed")
@@ -138,7 +144,8 @@ class VHost:
         return self.queues[record.name]
 
     def probe_queue(self, name: str, owner: object) -> Queue:
-        """For a passive declaration: like :meth:`queue`, but answers for reply queues too, which shows that they live."""
+        """For a passive declaration: like :meth:`queue`, but answers for reply queues too, which shows that they
+        live."""
         queue = self.queues.get(name)
         return queue if queue is not None and queue.volatile else self.queue(name, owner)
 
@@ -174,7 +181,10 @@ class VHost:
         self._owned.pop(owner, None)
 
     def unsubscribed(self, queue: Queue) -> None:
-        """A consumer has left. "If [auto-delete] set, the queue is deleted when all consumers have finished using it"."""
+        """A consumer has left.
+
+        "If [auto-delete] set, the queue is deleted when all consumers have finished using it".
+        """
         if queue.record.auto_delete and not queue.subscribers and queue.exists:
             self.drop_queue(queue)
 

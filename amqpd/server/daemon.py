@@ -1,8 +1,8 @@
 """The life of the process: start, serve, drain.
 
-anyio holds it together: a task group has the ticker, the metrics and the wait for a signal, and its end is the end of them
-all. A connection needs no task; see pump.py. SIGTERM and SIGINT drain: no new connections, connection.close (320) to every
-client, and the socket closed when it answers or when the limit for that is over.
+anyio holds it together: a task group has the ticker, the metrics and the wait for a signal, and its end is the end of
+them all. A connection needs no task; see pump.py. SIGTERM and SIGINT drain: no new connections, connection.close (320)
+to every client, and the socket closed when it answers or when the limit for that is over.
 """
 
 import asyncio

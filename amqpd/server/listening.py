@@ -23,16 +23,18 @@ def listen(key: str, host: str, port: int) -> Iterator[socket.socket]:
         )
         listening = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
-        hint = f"; another program has it (setting {key} takes another, 0 a free one)"
-        raise CannotListen(
-            f"cannot listen on {host}:{port}: {error.strerror or error}{hint if error.errno == errno.EADDRINUSE else ''}"
-        ) from None
+        taken = error.errno == errno.EADDRINUSE
+        hint = f"; another program has it (setting {key} takes another, 0 a free one)" if taken else ""
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}{hint}") from None
     with listening:
         yield listening
 
 
 def raise_file_limit(connections: int) -> None:
-    """Let the process have a file for each connection, and some: the soft limit is often 1024. Not above the hard one."""
+    """Let the process have a file for each connection, and some: the soft limit is often 1024.
+
+    Not above the hard one.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + 100
     if hard != resource.RLIM_INFINITY:

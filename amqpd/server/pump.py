@@ -1,8 +1,8 @@
 """The octets of one connection, between its socket and its protocol.
 
-An ``asyncio.Protocol`` rather than a stream: the event loop calls it with what it has read, and everything that follows from
-that (routing, deliveries to other connections, their encoding) is done before it returns. A stream would cost a task, a loop
-hop and two changes of the poll set for each chunk.
+An ``asyncio.Protocol`` rather than a stream: the event loop calls it with what it has read, and everything that follows
+from that (routing, deliveries to other connections, their encoding) is done before it returns. A stream would cost a
+task, a loop hop and two changes of the poll set for each chunk.
 
 Both ways push back. When the peer takes its octets slower than they come, the transport's ``pause_writing`` stalls the
 outbox, so that deliveries wait in their queues. When replies pile up all the same, because the peer asks and does not
@@ -21,7 +21,8 @@ from amqpd.amqp.limits import Limits
 from amqpd.broker.broker import Broker
 
 WRITE_BUFFER_MAX = 262_144
-"""Octets left with the transport before the outbox is stalled: enough to keep the socket busy while the loop is elsewhere."""
+"""Octets left with the transport before the outbox is stalled: enough to keep the socket busy while the loop is
+elsewhere."""
 
 WARNINGS = frozenset(
     ("authentication_failed", "channel_error", "connection_error", "heartbeat_missed", "queue_arguments_without_effect")

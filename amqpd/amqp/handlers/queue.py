@@ -1,4 +1,7 @@
-"""Class queue. "The client MAY ... specify an empty queue name": it stands for the queue declared last on the channel."""
+"""Class queue.
+
+"The client MAY ... specify an empty queue name": it stands for the queue declared last on the channel.
+"""
 
 from collections.abc import Callable
 
@@ -18,7 +21,6 @@ from amqpd.wire.methods import (
     QueueUnbindOk,
 )
 
-
 ARGUMENTS_WITHOUT_EFFECT = frozenset(
     (
         "x-dead-letter-exchange",
@@ -34,7 +36,10 @@ ARGUMENTS_WITHOUT_EFFECT = frozenset(
         "x-single-active-consumer",
     )
 )
-"""Arguments that mean something to RabbitMQ and nothing here yet. They are kept, compared, and said to be so in the log."""
+"""Arguments that mean something to RabbitMQ and nothing here yet.
+
+They are kept, compared, and said to be so in the log.
+"""
 
 
 def queue_name(channel: Channel, name: str) -> str:
@@ -45,8 +50,8 @@ def queue_name(channel: Channel, name: str) -> str:
 
 
 def _bound_by(channel: Channel, method: QueueBind | QueueUnbind) -> tuple[str, str]:
-    """Queue and routing key of a binding: "If the queue name is empty ... [and] the routing key is also empty, the server
-    uses the current queue" (queue.bind, queue-known)."""
+    """Queue and routing key of a binding: "If the queue name is empty ... [and] the routing key is also empty, the
+    server uses the current queue" (queue.bind, queue-known)."""
     queue = queue_name(channel, method.queue)
     return queue, queue if not method.queue and not method.routing_key else method.routing_key
 
