@@ -5,6 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import settings
+
+# hypothesis allows an example 200 ms, which a busy machine can miss; the time limit of each test is enough.
+settings.register_profile("amqpd", deadline=None)
+settings.load_profile("amqpd")
 
 
 @pytest.fixture(scope="session")
