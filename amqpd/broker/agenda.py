@@ -22,11 +22,11 @@ class Work:
 class Agenda:
     """The work scheduled so far, in order."""
 
-    __slots__ = ("_held", "_pending")
+    __slots__ = ("_holders", "_pending")
 
     def __init__(self) -> None:
         self._pending: list[Work] = []
-        self._held = False
+        self._holders = 0
 
     def schedule(self, work: Work) -> None:
         if not work.scheduled:
@@ -34,30 +34,33 @@ class Agenda:
             self._pending.append(work)
 
     def hold(self) -> None:
-        """A batch of calls begins: leave the work until :meth:`release`."""
-        self._held = True
+        """A batch of calls begins, maybe within another: leave the work until the last :meth:`release`."""
+        self._holders += 1
 
     def release(self) -> None:
         """The batch is over: do all the work."""
-        self._held = False
-        self.flush()
+        self._holders -= 1
+        self.settle()
 
     def settle(self) -> None:
         """A call has come to its end: do the work, unless someone holds it for a whole batch."""
-        if self._pending and not self._held:
+        if self._pending and not self._holders:
             self.flush()
 
     def flush(self) -> None:
         """Do all the work now, also what it schedules itself.
 
-        What one piece of work raises does not undo the others.
+        What one piece of work raises does not keep the others from being done; the first such exception is raised at
+        the end.
         """
         pending = self._pending
-        done = 0
-        try:
-            for work in pending:  # grows while it is walked
-                done += 1
-                work.scheduled = False
+        failure: Exception | None = None
+        for work in pending:  # grows while it is walked
+            work.scheduled = False
+            try:
                 work.perform()
-        finally:
-            del pending[:done]
+            except Exception as error:  # noqa: BLE001 - it is raised again, after the others' work
+                failure = failure or error
+        pending.clear()
+        if failure is not None:
+            raise failure

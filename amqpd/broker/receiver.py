@@ -33,6 +33,11 @@ class Receiver:
         raise NotImplementedError
 
 
+NOBODY = Receiver()
+"""The receiver of a session that has ended: a session and its receiver know each other, and one must let go. Whoever
+calls it has a bug."""
+
+
 class Mailbox(Receiver):
     """A receiver for use in-process and in tests: keeps everything in lists, for whoever looks.
 

@@ -16,7 +16,7 @@ from amqpd.broker.confirms import Confirms
 from amqpd.broker.consumer import Consumer, Deliveries, Delivery
 from amqpd.broker.message import Message, make_message
 from amqpd.broker.queue import Queue
-from amqpd.broker.receiver import Receiver
+from amqpd.broker.receiver import NOBODY, Receiver
 from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord
 from amqpd.broker.routing import Route
 from amqpd.broker.transaction import Settlement, Transaction
@@ -112,7 +112,7 @@ class Session:
         totals = self.vhost.totals
         totals.messages_published += len(messages)
         if queues:
-            totals.messages_routed += len(messages)
+            totals.messages_routed += len(messages) * len(queues)  # each queue's counts, as in RabbitMQ
             for queue in queues:
                 queue.enqueue(messages, octets)
         elif mandatory:
@@ -399,6 +399,8 @@ class Session:
         if self.transaction is not None:
             self.transaction.rollback()
         self._requeue(self.deliveries.withdraw_all())
+        self.receiver = self.deliveries.receiver = NOBODY
+        self.confirms = None
         self._agenda.settle()
 
     def _make_reply_queue(self, no_ack: bool) -> Queue:

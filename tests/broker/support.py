@@ -83,7 +83,9 @@ class Peer(Mailbox):
 class Crew(Subscriber):
     """A subscriber of a bare queue, with credit and room as the test sets them."""
 
-    def __init__(self, credit: int = 1 << 40, room: int = 1 << 40, no_ack: bool = False, exclusive: bool = False) -> None:
+    def __init__(
+        self, credit: int = 1 << 40, room: int = 1 << 40, no_ack: bool = False, exclusive: bool = False
+    ) -> None:
         super().__init__("crew", no_ack, exclusive)
         self.credits = credit
         self.octets = room
@@ -121,6 +123,8 @@ class Disk(Store):
 
     def erase(self, record: Record) -> None:
         self.kept.remove(record)
+        if isinstance(record, QueueRecord):
+            self.logs.pop(record.name, None)
         self.written += 1
 
     def records(self) -> Iterable[Record]:

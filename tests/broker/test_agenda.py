@@ -39,6 +39,17 @@ def test_a_holder_puts_it_off_to_the_end_of_the_batch() -> None:
     assert diary == ["a", "b"]
 
 
+def test_a_batch_within_a_batch_ends_with_the_outer_one() -> None:
+    agenda, diary = Agenda(), list[str]()
+    agenda.hold()
+    agenda.hold()
+    agenda.schedule(Errand("a", diary))
+    agenda.release()
+    assert diary == []
+    agenda.release()
+    assert diary == ["a"]
+
+
 def test_work_is_on_the_agenda_once_and_again_after_it_was_done() -> None:
     agenda, diary = Agenda(), list[str]()
     errand = Errand("a", diary)
@@ -68,7 +79,7 @@ def test_work_can_schedule_itself_while_it_is_done() -> None:
     assert diary == ["a", "a", "a"]
 
 
-def test_what_one_raises_leaves_the_others_on_the_agenda_and_each_once() -> None:
+def test_what_one_raises_does_not_keep_the_others_from_being_done() -> None:
     agenda, diary = Agenda(), list[str]()
     first = Errand("a", diary)
 
@@ -76,11 +87,16 @@ def test_what_one_raises_leaves_the_others_on_the_agenda_and_each_once() -> None
         agenda.schedule(first)  # done already, and due again
         raise ZeroDivisionError
 
+    def fail_too() -> None:
+        raise KeyError
+
     agenda.hold()
-    for errand in (first, Errand("b", diary, fail), Errand("c", diary)):
+    for errand in (first, Errand("b", diary, fail), Errand("c", diary, fail_too), Errand("d", diary)):
         agenda.schedule(errand)
     with pytest.raises(ZeroDivisionError):
         agenda.release()
-    assert diary == ["a", "b"]
-    agenda.settle()  # the batch is over all the same; and what failed is not tried again
-    assert diary == ["a", "b", "c", "a"]
+    assert diary == ["a", "b", "c", "d", "a"]
+    agenda.settle()  # what failed is not tried again
+    agenda.schedule(first)
+    agenda.settle()
+    assert diary == ["a", "b", "c", "d", "a", "a"]

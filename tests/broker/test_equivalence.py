@@ -47,7 +47,8 @@ def test_a_difference_that_means_nothing_is_none(current: Table, received: Table
 @pytest.mark.parametrize("field", ["durable", "auto_delete"])
 def test_a_queue_with_another_flag_is_another_queue(field: str) -> None:
     with refused(
-        PreconditionFailed, f"inequivalent arg '{field}' for queue 'q' in vhost '/': received 'true' but current is 'false'"
+        PreconditionFailed,
+        f"inequivalent arg '{field}' for queue 'q' in vhost '/': received 'true' but current is 'false'",
     ):
         check_same_queue(QueueRecord("/", "q"), QueueRecord("/", "q", **{field: True}))
 
@@ -58,9 +59,7 @@ def test_an_exchange_with_another_flag_is_another_exchange(field: str) -> None:
         PreconditionFailed,
         f"inequivalent arg '{field}' for exchange 'x' in vhost '/': received 'false' but current is 'true'",
     ):
-        check_same_exchange(
-            ExchangeRecord("/", "x", "direct", **{field: True}), ExchangeRecord("/", "x", "direct")
-        )
+        check_same_exchange(ExchangeRecord("/", "x", "direct", **{field: True}), ExchangeRecord("/", "x", "direct"))
 
 
 def test_an_exchange_of_another_type_is_another_exchange() -> None:
@@ -88,7 +87,7 @@ def test_an_exchange_of_another_type_is_another_exchange() -> None:
     ],
 )
 def test_an_exchange_with_another_alternate_is_another_exchange(current: Table, received: Table, said: str) -> None:
+    one = ExchangeRecord("/", "x", "direct", arguments=current)
+    another = ExchangeRecord("/", "x", "direct", arguments=received)
     with refused(PreconditionFailed, f"inequivalent arg 'alternate-exchange' for exchange 'x' in vhost '/': {said}"):
-        check_same_exchange(
-            ExchangeRecord("/", "x", "direct", arguments=current), ExchangeRecord("/", "x", "direct", arguments=received)
-        )
+        check_same_exchange(one, another)

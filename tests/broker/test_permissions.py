@@ -79,6 +79,11 @@ def session_of(permission: Permission) -> Session:
     return Peer(broker.connect("alice")).session
 
 
+def topology(session: Session) -> tuple[list[str], list[str], int]:
+    vhost = session.vhost
+    return list(vhost.queues), list(vhost.exchanges), len(vhost.exchange("x").bindings)
+
+
 @pytest.mark.parametrize(("call", "asked"), [row[1:] for row in MATRIX], ids=[row[0] for row in MATRIX])
 def test_a_call_asks_for_what_rabbitmq_asks_for(call: Call, asked: list[tuple[Operation, str, str]]) -> None:
     needed = [(operation, name) for operation, _, name in asked]
@@ -93,10 +98,10 @@ def test_a_call_fails_when_one_permission_is_missing(call: Call, asked: list[tup
         operation, kind, name = missing
         permission = Allowance({(other, of) for other, _, of in asked} - {(operation, name)})
         session = session_of(permission)
-        before = [*session.vhost.queues], [*session.vhost.exchanges], len(session.vhost.exchange("x").bindings)
+        before = topology(session)
         with refused(AccessRefused, f"access to {kind} '{name}' in vhost '/' refused for user 'alice'"):
             call(session)
-        assert before == ([*session.vhost.queues], [*session.vhost.exchanges], len(session.vhost.exchange("x").bindings))
+        assert topology(session) == before
         assert not session.consumers
 
 

@@ -264,5 +264,3 @@ def test_a_message_that_needs_no_acknowledgement_leaves_the_log_when_it_is_hande
     assert log.kept == {2: "b"}
     bare.join(Crew(no_ack=True))
     assert log.kept == {}
-
-

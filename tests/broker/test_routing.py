@@ -1,11 +1,12 @@
 """Routes across several exchanges, and what the router remembers of them."""
 
+from itertools import pairwise
 from unittest.mock import patch
 
 import pytest
 
 from amqpd.broker import routing
-from amqpd.broker.message import join_address
+from amqpd.broker.message import Message, join_address
 from amqpd.errors import NotFound
 from amqpd.wire.properties import Properties
 from tests.broker.support import Peer, refused
@@ -15,7 +16,7 @@ def chain(peer: Peer, *exchanges: str, queue: str = "q") -> None:
     """Fanout exchanges bound one to the next, the last to a queue."""
     for exchange in exchanges:
         peer.session.declare_exchange(exchange, "fanout")
-    for source, destination in zip(exchanges, exchanges[1:], strict=False):
+    for source, destination in pairwise(exchanges):
         peer.session.bind(destination, source, destination_kind="exchange")
     peer.session.declare_queue(queue)
     peer.session.bind(queue, exchanges[-1])
@@ -104,6 +105,16 @@ def test_behind_a_headers_exchange_every_message_is_looked_at(peer: Peer, first:
     assert peer.empty("q") == ["1", "3"]
 
 
+def test_so_it_is_when_the_way_goes_on_to_an_exchange_that_does_not_look(peer: Peer) -> None:
+    chain(peer, "all")
+    peer.session.bind("all", "amq.headers", destination_kind="exchange")
+    peer.session.declare_queue("red")
+    peer.session.bind("red", "amq.headers", arguments={"colour": "red"})
+    for body, headers in ((b"1", {"colour": "red"}), (b"2", {"colour": "blue"})):
+        peer.session.publish("amq.headers", "", body, Properties(headers=headers))
+    assert (peer.empty("q"), peer.empty("red")) == (["1", "2"], ["1"])
+
+
 def test_an_exchange_that_is_not_there_is_not_found(peer: Peer) -> None:
     with refused(NotFound, "no exchange 'x' in vhost '/'"):
         peer.session.publish("x", "", b"m")
@@ -146,7 +157,7 @@ def test_a_route_that_is_out_of_date_is_found_anew_when_it_is_used(peer: Peer) -
     route = peer.session.route(join_address("", "q"))
     peer.session.delete_queue("q")
     peer.session.declare_queue("q")
-    message = routing.Message(route.address, b"\x00" * 14, b"m")
+    message = Message(route.address, b"\x00" * 14, b"m")
     peer.session.publish_run(route, [message], 1)
     assert peer.empty("q") == ["m"]
 

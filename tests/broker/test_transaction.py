@@ -117,7 +117,7 @@ def test_a_queue_that_was_made_before_the_commit_is_reached(peer: Peer) -> None:
     assert peer.empty("later") == ["a"]
 
 
-def test_an_exchange_that_is_gone_at_the_commit_still_leads_to_its_queues(peer: Peer) -> None:
+def test_an_exchange_that_is_gone_at_the_commit_still_leads_to_its_queues(broker: Broker, peer: Peer) -> None:
     """As in RabbitMQ, which looks for the queues when a message is published."""
     session = peer.session
     for name in ("lives", "goes"):
@@ -133,6 +133,7 @@ def test_an_exchange_that_is_gone_at_the_commit_still_leads_to_its_queues(peer: 
     session.commit()
     assert peer.empty("lives") == ["a"]
     assert peer.returns == []
+    assert broker.statistics().messages_routed == 3 + 1
     assert counts(peer) == (2, 0, 1)
 
 

@@ -1,6 +1,7 @@
 """Topology: how exchanges, queues and bindings come and go."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -149,7 +150,7 @@ def test_a_long_chain_of_auto_delete_exchanges_falls_like_dominoes(peer: Peer) -
     for name in names:
         session.declare_exchange(name, "fanout", auto_delete=True)
     session.declare_queue("q")
-    for source, destination in zip(names, names[1:], strict=False):
+    for source, destination in pairwise(names):
         session.bind(destination, source, destination_kind="exchange")
     session.bind("q", names[-1])
     session.delete_queue("q")
