@@ -29,11 +29,11 @@ class AMQPError(Exception):
 
     @property
     def reply_text(self) -> str:
-        """``NOT_FOUND - no queue 'q' in vhost '/'``, cut so that it fits a short string (255 octets of UTF-8)."""
-        text = f"{self.name} - {self.text}"
-        encoded = text.encode("utf-8", "surrogateescape")
-        if len(encoded) <= REPLY_TEXT_MAX:
-            return text
+        """``NOT_FOUND - no queue 'q' in vhost '/'``, cut so that it fits a short string (255 octets of UTF-8).
+
+        Octets that came as text and are none are shown as escapes: clients stumble over a reply text that is no UTF-8.
+        """
+        encoded = f"{self.name} - {self.text}".encode("utf-8", "backslashreplace")
         return encoded[:REPLY_TEXT_MAX].decode("utf-8", "ignore")
 
 

@@ -11,6 +11,7 @@ The other way, the channel is the session's receiver: it encodes and appends to 
 
 from collections.abc import Callable, Sequence
 
+from amqpd.amqp.frames import bad_frame
 from amqpd.amqp.limits import Limits
 from amqpd.amqp.outbox import Outbox
 from amqpd.amqp.states import (
@@ -27,20 +28,23 @@ from amqpd.broker.message import Message
 from amqpd.broker.receiver import Receiver
 from amqpd.broker.routing import Route
 from amqpd.broker.session import Session
-from amqpd.errors import FrameError, NotImplementedByServer, PreconditionFailed, UnexpectedFrame
+from amqpd.errors import FrameError, MalformedArguments, NotImplementedByServer, PreconditionFailed, UnexpectedFrame
 from amqpd.wire import fast
-from amqpd.wire.constants import CLASS_BASIC, FRAME_END, FRAME_HEAD_SIZE, FRAME_METHOD
+from amqpd.wire.constants import CLASS_BASIC, FRAME_END, FRAME_HEAD_SIZE, FRAME_HEADER, FRAME_METHOD
 from amqpd.wire.methods import BasicCancel, Method, encode_method
 from amqpd.wire.properties import check_header
 
 _PUBLISH = (CLASS_BASIC, 40)
-_CONTENT_HEADER = (
-    CLASS_BASIC.to_bytes(2, "big") + b"\x00\x00"
-)  # class and weight: "The weight field is unused" (4.2.6.1)
+_CONTENT_HEADER_SIZE = 12  # class, weight and body size, before the properties
+_EMPTY_HEADER = b"\x00\x3c" + bytes(12)  # of a content without properties and body
 
 
 Report = Callable[..., None]
 """``report(event, **fields)``: something an operator wants to know has happened."""
+
+
+def ignore(*_: object, **__: object) -> None:
+    """What is called when nobody is there any more who wants to know."""
 
 
 class Repeat:
@@ -86,12 +90,20 @@ class Channel(Receiver):
         self._method_frame = b""
         self._route: Route
         self._mandatory = False
-        self._header = b""
+        self._header = _EMPTY_HEADER  # the last one that was checked
         self._missing = 0
-        self._parts: list[bytes] = []
+        self._body = bytearray()
         self._last_method_frame = b""
         self._last_header = b""
         self._repeat = repeat
+
+    def leave(self) -> None:
+        """Nothing comes in here any more.
+
+        What leads back to here is let go: a channel that is over shall be gone at once, and not wait for a garbage
+        collector that is told to look at old things seldom. The session does the same.
+        """
+        self.report, self._repeat = ignore, Repeat()
 
     # Contents in
 
@@ -109,19 +121,11 @@ class Channel(Receiver):
 
     def receive_header(self, data: bytes, start: int, stop: int) -> None:
         header = data[start:stop]
-        if self._content is ContentState.HEADER and not header.startswith(_CONTENT_HEADER):
-            class_id = int.from_bytes(header[:2], "big")
-            raise UnexpectedFrame(
-                f"expected content header for class 60, got one for class {class_id} instead", *_PUBLISH
-            )
+        if header != self._header:
+            self._check_header(header)
+            self._header = header
         size = fast.body_size(header)
         self._content = content_after(self._content, HEADER_FRAME if size else EMPTY_HEADER_FRAME)
-        if header != self._header:
-            check_header(header)
-            self._header = header
-        if size > self.limits.message_size_max:
-            maximum = self.limits.message_size_max
-            raise PreconditionFailed(f"message size {size} is larger than configured max size {maximum}", *_PUBLISH)
         self._missing = size
         if not size:
             self._publish(b"")
@@ -133,15 +137,33 @@ class Channel(Receiver):
         if missing < 0:
             raise FrameError("content body frame exceeds remaining content size", *_PUBLISH)
         self._missing = missing
-        if not last:
-            self._parts.append(data[start:stop])
-        elif not self._parts:
+        if last and not self._body:
             self._publish(data[start:stop])
-        else:
-            self._parts.append(data[start:stop])
-            body = b"".join(self._parts)
-            self._parts.clear()
+            return
+        self._body += memoryview(data)[start:stop]
+        if last:
+            body = bytes(self._body)
+            self._body.clear()
             self._publish(body)
+
+    def _check_header(self, header: bytes) -> None:
+        """What is wrong with a content header, in RabbitMQ's order; it looks into the properties, and no further."""
+        if len(header) < _CONTENT_HEADER_SIZE:
+            raise bad_frame(FRAME_HEADER, header, "unknown_frame")
+        class_id, weight = int.from_bytes(header[:2], "big"), int.from_bytes(header[2:4], "big")
+        if weight or self._content is not ContentState.HEADER:  # "weight ... is unused and must be zero" (4.2.6.1)
+            raise out_of_sequence(self._content)
+        if class_id != CLASS_BASIC:
+            raise UnexpectedFrame(
+                f"expected content header for class 60, got one for class {class_id} instead", *_PUBLISH
+            )
+        try:
+            check_header(header)
+        except MalformedArguments as error:
+            raise MalformedArguments(error.text, *_PUBLISH) from None
+        size, maximum = fast.body_size(header), self.limits.message_size_max
+        if size > maximum:
+            raise PreconditionFailed(f"message size {size} is larger than configured max size {maximum}", *_PUBLISH)
 
     def _publish(self, body: bytes) -> None:
         route, header = self._route, self._header

@@ -14,7 +14,7 @@ four hot methods and contents go straight to their channel, all else through ``_
 from collections.abc import Callable
 from typing import Any
 
-from amqpd.amqp.channel import Channel, Repeat, Report
+from amqpd.amqp.channel import Channel, Repeat, Report, ignore
 from amqpd.amqp.frames import bad_frame, misplaced_frame
 from amqpd.amqp.handlers import HANDLERS
 from amqpd.amqp.handshake import PROTOCOL_HEADERS, Handshake
@@ -34,7 +34,6 @@ from amqpd.broker.broker import Broker
 from amqpd.broker.client import Client
 from amqpd.errors import (
     AMQPError,
-    ChannelError,
     ConnectionForced,
     HardError,
     InternalError,
@@ -55,7 +54,7 @@ from amqpd.wire.constants import (
 
 HEARTBEAT = fast.encode_frame(FRAME_HEARTBEAT, 0, b"")
 SILENT_REFUSAL_S = 3.0
-"""How long a refused peer waits for its socket to close when it cannot read the reason; RabbitMQ's time."""
+"""How long a peer waits for its socket to close where its close-ok is not waited for; RabbitMQ's time."""
 
 _CLOSE = b"\x00\x0a\x00\x32"  # connection.close
 _CLOSE_OK = b"\x00\x0a\x00\x33"
@@ -101,6 +100,8 @@ class Connection:
         self._client: Client | None = None
         self._payload_max = self._handshake.frame_max
         self._repeat = Repeat()
+        self._outbound_limit = max(limits.outbound_limit, limits.outbound_high_water)
+        self._in_step = True  # we know where in what the peer sends a frame begins
         self._partial: list[bytes] = []
         self._partial_size = 0
         self._wanted = len(PROTOCOL_HEADERS[0])
@@ -110,17 +111,21 @@ class Connection:
         self._last_heard = now
         self._last_sent = now
 
+    def describe(self) -> dict[str, str]:
+        """Who the peer is, as far as that is known by now, for the log."""
+        return self._handshake.describe()
+
     # Octets in
 
     def receive_data(self, data: bytes) -> None:
         """Take what the peer has sent, in whatever pieces, and do all that it asks for."""
         self._heard = True
-        if self.finished:
+        if self.finished or not self._in_step:
             return
-        if self._partial_size:
+        if self._partial_size or self.outbox.size >= self._outbound_limit:
             self._partial.append(data)
             self._partial_size += len(data)
-            if self._partial_size < self._wanted:
+            if self._partial_size < self._wanted or self.outbox.size >= self._outbound_limit:
                 return
             data = b"".join(self._partial)
             self._partial.clear()
@@ -128,13 +133,13 @@ class Connection:
         agenda.hold()
         try:
             taken = self._receive(data)
+            agenda.flush()
         except HardError as error:
             taken = len(data)
-            self._close(error)
+            self._lose_step(error)
         except Exception as bug:  # noqa: BLE001 - it is reported, and must not reach the other connections
             taken = len(data)
-            self._report("internal_error", error=bug)
-            self._close(InternalError("the broker failed; its log says where"))
+            self._fail(bug)
         finally:
             agenda.release()
         self._partial_size = len(data) - taken
@@ -144,7 +149,8 @@ class Connection:
     def _receive(self, data: bytes) -> int:
         """Take all frames that lie whole in the buffer.
 
-        Returns the offset behind them, and sets what is wanted there.
+        Returns the offset behind them, and sets what is wanted there. HardError: a frame's form is wrong, so nobody
+        knows where the next one begins.
         """
         offset = 0
         if self.state is ConnectionState.EXPECTING_HEADER:
@@ -169,16 +175,20 @@ class Connection:
                 raise bad_frame(kind, data[start:stop], f"{{invalid_frame_end_marker,{data[stop]}}}")
             offset = stop + 1
             channel = channels.get(number)
-            if channel is None or channel.state is not ChannelState.OPEN:
-                self._receive_cold(kind, number, data[start:stop])
-                continue
             try:
-                if kind == FRAME_METHOD:
+                if channel is None or channel.state is not ChannelState.OPEN:
+                    self._receive_cold(kind, number, data[start:stop])
+                elif kind == FRAME_METHOD:
                     hot = _HOT.get(data[start : start + 4])
                     if hot is not None:
                         hot(channel, data, start, stop)
                     else:
                         self._receive_cold(kind, number, data[start:stop])
+                        if self.outbox.size >= self._outbound_limit:
+                            # A basic.get of a few octets is answered with any number of them. What follows waits with
+                            # us until these are taken, see resume.
+                            self._wanted = FRAME_OVERHEAD
+                            break
                 elif kind == FRAME_HEADER:
                     channel.receive_header(data, start, stop)
                 elif kind == FRAME_BODY:
@@ -186,7 +196,10 @@ class Connection:
                 else:
                     self._receive_cold(kind, number, data[start:stop])
             except SoftError as error:
+                assert channel is not None, "soft errors come from open channels"
                 self._close_channel(channel, _blamed(error, data[start:stop] if kind == FRAME_METHOD else fast.PUBLISH))
+            except HardError as error:
+                self._close(error)
         return offset
 
     def _receive_protocol_header(self, data: bytes) -> int:
@@ -220,7 +233,7 @@ class Connection:
         elif self.state is ConnectionState.RUNNING:
             self._receive_on_channel(kind, number, payload)
         elif self.state is not ConnectionState.CLOSING:
-            raise ChannelError(f"unexpected method in connection state {self.state.value}")
+            raise misplaced_frame(kind, payload)
 
     def _receive_on_connection(self, kind: int, payload: bytes) -> None:
         closing = self.state is ConnectionState.CLOSING
@@ -231,6 +244,7 @@ class Connection:
         if closing and not payload.startswith((_CLOSE, _CLOSE_OK)):
             return
         method = methods.decode_method(payload)
+        self._broker.agenda.flush()  # what was published and settled before this method has happened before it
         try:
             self.state = connection_after(self.state, method.name)
             _ON_CONNECTION[type(method)](self, method)
@@ -241,14 +255,15 @@ class Connection:
 
     def _receive_on_channel(self, kind: int, number: int, payload: bytes) -> None:
         channel = self.channels.get(number)
-        if channel is not None and channel.state is ChannelState.CLOSING and not payload.startswith(_WHILE_CLOSING):
+        closing = channel is not None and channel.state is ChannelState.CLOSING
+        if closing and not (kind == FRAME_METHOD and payload.startswith(_WHILE_CLOSING)):
             return  # "any received methods except Close and Close-OK MUST be discarded" (channel.close)
         if kind != FRAME_METHOD:
             raise out_of_sequence(ContentState.METHOD)
         if channel is not None and channel.state is ChannelState.OPEN:
             channel.check_between_contents()
         method = methods.decode_method(payload)
-        self._broker.agenda.flush()  # what was published and settled before this method has happened before it
+        self._broker.agenda.flush()  # as for a method of the connection
         try:
             state = channel_after(channel.state if channel else ChannelState.CLOSED, method.name)
             if isinstance(method, methods.ChannelOpen):
@@ -292,6 +307,8 @@ class Connection:
         """Its session ends. A channel that is closed may be opened again; one that is closing waits for close-ok."""
         assert self._client is not None, "channels open on a running connection"
         self._client.close_session(channel.session)
+        self._repeat.head = None
+        channel.leave()
         if channel.state is ChannelState.CLOSED:
             del self.channels[channel.number]
 
@@ -322,16 +339,9 @@ class Connection:
         self._client = self._handshake.on_open(method)
         self._deadline = None
         self._send(methods.ConnectionOpenOk())
-        self._report(
-            "connection_opened",
-            user=self._handshake.user,
-            vhost=method.virtual_host,
-            mechanism=self._handshake.mechanism,
-            **self._handshake.describe(),
-        )
+        self._report("connection_opened", mechanism=self._handshake.mechanism, **self.describe())
 
     def _on_close(self, method: methods.ConnectionClose) -> None:
-        self._leave()
         self._send(methods.ConnectionCloseOk())
         if self.state is ConnectionState.CLOSED:
             self._finish(f"closed by the client: {method.reply_code} {method.reply_text}")
@@ -353,9 +363,9 @@ class Connection:
             self._finish(reason)
 
     def lost(self, reason: str) -> None:
-        """The socket is gone."""
-        self._leave()
+        """The socket is gone. Nothing is sent or reported any more."""
         self._finish(self.close_reason or reason)
+        self._report = self.outbox.wake = ignore  # the way back to the server, as in Channel.leave
 
     def _close(self, error: HardError) -> None:
         """Queue connection.close, then discard what follows until the peer has agreed."""
@@ -380,20 +390,34 @@ class Connection:
                 )
             )
         self.state = connection_after(self.state, CLOSE_SENT)
-        self._deadline = self._now + (self._limits.close_timeout_s if told else SILENT_REFUSAL_S)
+        answerable = told and self._in_step
+        self._deadline = self._now + (self._limits.close_timeout_s if answerable else SILENT_REFUSAL_S)
         if not refused and not isinstance(error, ConnectionForced):
             self._report("connection_error", code=error.code, text=error.reply_text)
         self._leave()
 
+    def _fail(self, bug: Exception) -> None:
+        """We have met a bug of ours while we dealt with this peer."""
+        self._report("internal_error", error=bug)
+        self._lose_step(InternalError("the broker failed; its log says where"))
+
+    def _lose_step(self, error: HardError) -> None:
+        """Close, and take nothing more: where in what comes a close-ok may be, nobody knows."""
+        self._in_step = False
+        self._close(error)
+
     def _leave(self) -> None:
         """Everything this peer had in the broker ends."""
-        self.channels.clear()
         self._repeat.head = None
+        for channel in self.channels.values():
+            channel.leave()
+        self.channels.clear()
         if self._client is not None:
             client, self._client = self._client, None
             self._broker.disconnect(client)
 
     def _finish(self, reason: str) -> None:
+        self._leave()
         self.finished = True
         self.state = ConnectionState.CLOSED
         self.close_reason = reason
@@ -428,19 +452,26 @@ class Connection:
         self._last_sent = self._now
 
     def not_read(self) -> None:
-        """The server has left the peer's octets unread, so its silence says nothing."""
+        """The server leaves the peer's octets unread, but knows that it lives: its silence says nothing."""
         self._heard = True
 
     # Room
 
     def resume(self) -> None:
-        """The peer has taken what was sent: deliveries may go on."""
+        """The peer has taken what was sent: frames that were left for that go on, and then deliveries may."""
+        if self._partial_size >= self._wanted:
+            self.receive_data(b"")
         agenda = self._broker.agenda
         agenda.hold()
-        for channel in self.channels.values():
-            if channel.state is ChannelState.OPEN:
-                channel.session.resume()
-        agenda.release()
+        try:
+            for channel in self.channels.values():
+                if channel.state is ChannelState.OPEN:
+                    channel.session.resume()
+            agenda.flush()
+        except Exception as bug:  # noqa: BLE001 - as for what is received
+            self._fail(bug)
+        finally:
+            agenda.release()
 
     def _send(self, method: methods.Method) -> None:
         self.outbox.write(fast.encode_frame(FRAME_METHOD, 0, methods.encode_method(method)))

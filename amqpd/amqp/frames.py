@@ -27,5 +27,6 @@ def _describe(kind: int, payload: bytes) -> str:
 def _as_erlang(octets: bytes) -> str:
     """A binary as Erlang prints it: text when all of it is printable, numbers otherwise."""
     if octets and all(32 <= octet < 127 for octet in octets):
-        return f'<<"{octets.decode()}">>'
+        text = octets.decode().replace("\\", r"\\").replace('"', r"\"")
+        return f'<<"{text}">>'
     return f"<<{','.join(map(str, octets))}>>"

@@ -6,7 +6,6 @@ may raise it, and 0 stands for "no limit".
 
 import platform
 from collections.abc import Callable
-from typing import Any
 
 from amqpd import __version__
 from amqpd.amqp.limits import Limits
@@ -49,6 +48,7 @@ class Handshake:
         self.client_properties: Table = {}
         self.mechanism = ""
         self.user = ""
+        self.vhost = ""
         self.channel_max = limits.channel_max
         self.frame_max = (
             FRAME_MIN_SIZE  # "until frame-max is negotiated, frames up to frame-min-size" (connection.tune)
@@ -109,13 +109,16 @@ class Handshake:
 
     def on_open(self, method: ConnectionOpen) -> Client:
         """Enter the virtual host. NotAllowed: not this user, or not there, or no one more."""
-        return self._broker.connect(self.user, method.virtual_host)
+        client = self._broker.connect(self.user, method.virtual_host)
+        self.vhost = method.virtual_host
+        return client
 
-    def describe(self) -> dict[str, Any]:
-        """Who the client is, in its own words, for the log."""
+    def describe(self) -> dict[str, str]:
+        """Who the client is, as far as that is known by now, and in its own words, for the log."""
         names = {"product": "product", "version": "product_version", "connection_name": "connection_name"}
-        found = {name: self.client_properties.get(key) for key, name in names.items()}
-        return {name: value[:255] for name, value in found.items() if isinstance(value, str)}
+        said = {name: self.client_properties.get(key) for key, name in names.items()}
+        found = {"user": self.user, "vhost": self.vhost, **said}
+        return {name: value[:255] for name, value in found.items() if isinstance(value, str) and value}
 
 
 def _check(field: str, value: int, least: int, most: int) -> None:

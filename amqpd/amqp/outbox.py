@@ -13,7 +13,7 @@ from amqpd.wire.fast import Chunk
 class Outbox:
     """What waits to be sent. ``wake`` is called when there is something, once until it is taken."""
 
-    __slots__ = ("_chunks", "_high_water", "_wake", "size", "stalled")
+    __slots__ = ("_chunks", "_high_water", "size", "stalled", "wake")
 
     def __init__(self, high_water: int, wake: Callable[[], None]) -> None:
         self.size = 0
@@ -21,7 +21,7 @@ class Outbox:
         """The peer takes no more: what was taken from here before has not left yet."""
         self._chunks: list[Chunk] = []
         self._high_water = high_water
-        self._wake = wake
+        self.wake = wake
 
     def room(self) -> int:
         """Octets of deliveries that may be added now; 0 or less is none."""
@@ -29,13 +29,13 @@ class Outbox:
 
     def write(self, chunk: bytes) -> None:
         if not self._chunks:
-            self._wake()
+            self.wake()
         self._chunks.append(chunk)
         self.size += len(chunk)
 
     def write_all(self, chunks: list[Chunk]) -> None:
         if not self._chunks:
-            self._wake()
+            self.wake()
         self._chunks += chunks
         self.size += sum(map(len, chunks))
 

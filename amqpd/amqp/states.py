@@ -3,16 +3,16 @@
 Two rules. Every transition lives here, and a state is changed in no other way than by asking a table. Nothing here
 knows octets, the broker, or input and output.
 
-An event that a state has no entry for is a protocol error; :func:`after` raises it with its reply code. Events are
-names of methods, and for contents the frames that carry them.
+An event that a state has no entry for is a protocol error; the ``..._after`` functions raise it with its reply code.
+Events are names of methods, and for contents the frames that carry them.
 """
 
-from enum import Enum
+from enum import StrEnum
 
 from amqpd.errors import ChannelError, CommandInvalid, UnexpectedFrame
 
 
-class ConnectionState(Enum):
+class ConnectionState(StrEnum):
     """Where a connection stands; the values are RabbitMQ's words for it."""
 
     EXPECTING_HEADER = "expecting protocol header"
@@ -24,13 +24,13 @@ class ConnectionState(Enum):
     CLOSED = "closed"
 
 
-class ChannelState(Enum):
+class ChannelState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     CLOSING = "closing"  # we have sent channel.close and wait for close-ok
 
 
-class ContentState(Enum):
+class ContentState(StrEnum):
     """What a channel's next frame must be."""
 
     METHOD = "method"

@@ -2,13 +2,15 @@
 
 anyio holds it together: a task group has the ticker, the metrics and the wait for a signal, and its end is the end of
 them all. A connection needs no task; see pump.py. SIGTERM and SIGINT drain: no new connections, connection.close (320)
-to every client, and the socket closed when it answers or when the limit for that is over.
+to every client, and the socket closed when it answers or when the limit for that is over. A second signal is from
+someone who does not want to wait for that.
 """
 
 import asyncio
 import gc
 import signal
 import socket
+from collections.abc import AsyncIterator
 
 import anyio
 import structlog
@@ -51,37 +53,43 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
         anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
     ):
         server = await asyncio.get_running_loop().create_server(lambda: Pump(pumps), sock=amqp_socket)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tick, pumps)
-            tasks.start_soon(serve_metrics, broker, metrics_socket)
-            _collect_garbage_seldom()
-            _announce(settings, amqp_socket, metrics_socket)
-            task_status.started(amqp_socket.getsockname()[1])
-            received = await anext(signals)
-            log.info("draining", signal=signal.Signals(received).name, connections=len(pumps.open))
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_tick, pumps)
+                tasks.start_soon(serve_metrics, broker, metrics_socket)
+                _collect_garbage_seldom()
+                _announce(settings, amqp_socket, metrics_socket)
+                task_status.started(amqp_socket.getsockname()[1])
+                received = await anext(signals)
+                log.info("draining", signal=received.name, connections=len(pumps.open))
+                server.close()
+                await _drain(pumps, settings.close_timeout_s, signals)
+                tasks.cancel_scope.cancel()
+        finally:
             server.close()
-            await _drain(pumps, settings.close_timeout_s)
-            tasks.cancel_scope.cancel()
+            pumps.abort()
     log.info("stopped")
 
 
 async def _tick(pumps: Pumps) -> None:
-    """Pass on the time, and send what that makes due."""
     while True:
         await anyio.sleep(TICK_S)
-        now = anyio.current_time()
-        for pump in list(pumps.open):
-            pump.tick(now)
-        pumps.write()
+        pumps.tick(anyio.current_time())
 
 
-async def _drain(pumps: Pumps, timeout_s: float) -> None:
-    pumps.shut_down("shutdown")
-    with anyio.move_on_after(timeout_s):
-        while pumps.open:
-            await anyio.sleep(0.01)
-    for pump in list(pumps.open):
-        pump.abort()
+async def _drain(pumps: Pumps, timeout_s: float, signals: AsyncIterator[signal.Signals]) -> None:
+    """Ask every peer to leave, and wait until all have, the time is over, or another signal comes."""
+
+    async def hurry() -> None:
+        await anext(signals)
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.cancel_scope.deadline = anyio.current_time() + timeout_s
+        tasks.start_soon(hurry)
+        await pumps.shut_down("shutdown")
+        tasks.cancel_scope.cancel()
+    pumps.abort()
     await anyio.sleep(0)  # the aborted ones leave
 
 

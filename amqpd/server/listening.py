@@ -1,6 +1,7 @@
 """Sockets that listen, and enough files for what they will accept."""
 
 import errno
+import os
 import resource
 import socket
 from collections.abc import Iterator
@@ -23,9 +24,13 @@ def listen(key: str, host: str, port: int) -> Iterator[socket.socket]:
         )
         listening = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
+        # A resolver's error has a number of its own kind; to the others' text create_server adds the address once more.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         taken = error.errno == errno.EADDRINUSE
         hint = f"; another program has it (setting {key} takes another, 0 a free one)" if taken else ""
-        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror or error}{hint}") from None
+        raise CannotListen(f"cannot listen on {host}:{port}: {reason}{hint}") from None
+    except ValueError as error:  # the host cannot be a name
+        raise CannotListen(f"cannot listen on {host}:{port}: {error}") from None
     with listening:
         yield listening
 

@@ -6,11 +6,14 @@ task, a loop hop and two changes of the poll set for each chunk.
 
 Both ways push back. When the peer takes its octets slower than they come, the transport's ``pause_writing`` stalls the
 outbox, so that deliveries wait in their queues. When replies pile up all the same, because the peer asks and does not
-read, it is not read either.
+read, it is not read either. Its heartbeats go unread then; as long as it takes some of what it asked for, it lives.
+
+A socket that is closed keeps what its peer has not taken yet, for as long as the peer may take to answer
+connection.close; after that it is cut off.
 """
 
 import asyncio
-import socket
+import math
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -18,6 +21,7 @@ import structlog
 
 from amqpd.amqp.connection import Connection
 from amqpd.amqp.limits import Limits
+from amqpd.amqp.states import ConnectionState
 from amqpd.broker.broker import Broker
 
 WRITE_BUFFER_MAX = 262_144
@@ -40,6 +44,8 @@ class Pumps:
         self.limits = limits
         self.open: set[Pump] = set()
         self.waking: list[Pump] = []
+        self._stopping = ""
+        self._emptied = asyncio.Event()
 
     def write(self) -> None:
         """Send what all outboxes hold: once for each read, whoever it was for."""
@@ -47,12 +53,37 @@ class Pumps:
         for pump in waking:
             pump.write()
 
-    def shut_down(self, reason: str) -> None:
-        """Tell every peer that the broker stops."""
+    def tick(self, now: float) -> None:
+        """Pass on the time, and send what that makes due."""
         for pump in list(self.open):
-            pump.connection.shut_down(reason)
-            pump.write()
+            pump.tick(now)
         self.write()
+
+    def enter(self, pump: "Pump") -> None:
+        """A connection has come; if the broker is about to stop, it is told so."""
+        self.open.add(pump)
+        if self._stopping:
+            pump.shut_down(self._stopping)
+
+    def leave(self, pump: "Pump") -> None:
+        self.open.discard(pump)
+        if not self.open:
+            self._emptied.set()
+
+    async def shut_down(self, reason: str) -> None:
+        """Tell every peer that the broker stops, and wait until all are gone."""
+        self._stopping = reason
+        for pump in list(self.open):
+            pump.shut_down(reason)
+        self.write()
+        self._emptied.clear()
+        if self.open:
+            await self._emptied.wait()
+
+    def abort(self) -> None:
+        """Close all sockets now, whatever is still to be sent."""
+        for pump in list(self.open):
+            pump.abort()
 
 
 class Pump(asyncio.Protocol):
@@ -64,29 +95,32 @@ class Pump(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._name = ""
         self._reading = True
+        self._unsent: float = math.inf
         self._resuming = False
+        self._silent = False
+        self._cut_off_at = math.inf
         self.connection: Connection
 
     # From the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A peer has connected. The event loops set TCP_NODELAY: a small reply does not wait for the next."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not by inheritance
-        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_MAX)
-        connected = transport.get_extra_info("socket")
-        if connected.family in (socket.AF_INET, socket.AF_INET6):
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a small reply shall not wait for the next
+        limits = self._pumps.limits
+        # Reading goes on when writing does, so writing must have stopped where reading stops.
+        self._transport.set_write_buffer_limits(high=min(WRITE_BUFFER_MAX, limits.outbound_limit))
         peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._name = f"{_address(peer)} -> {_address(here)}"
         self.connection = Connection(
             self._pumps.broker,
-            self._pumps.limits,
+            limits,
             wake=self._wake,
             report=self._report,
             now=self._loop.time(),
             loopback=_is_loopback(peer),
         )
-        self._pumps.open.add(self)
         log.debug("connection_accepted", connection=self._name)
+        self._pumps.enter(self)
 
     def data_received(self, data: bytes) -> None:
         self.connection.receive_data(data)
@@ -105,10 +139,22 @@ class Pump(asyncio.Protocol):
             self._transport.resume_reading()
         self._resume()
 
+    def eof_received(self) -> None:
+        """The peer will send no more. AMQP ends with close-ok, so it has left, whether it still reads or not."""
+        self._lose("closed by the peer without connection.close")
+        self._close()
+
     def connection_lost(self, error: Exception | None) -> None:
-        self._pumps.open.discard(self)
-        self.connection.lost(f"socket: {error}" if error else "closed by the peer without connection.close")
-        log.info("connection_closed", connection=self._name, reason=self.connection.close_reason)
+        self._lose(f"socket: {error}" if error else "closed by the peer without connection.close")
+        self._pumps.leave(self)
+        level = log.debug if self._silent else log.info
+        connection = self.connection
+        level("connection_closed", connection=self._name, reason=connection.close_reason, **connection.describe())
+
+    def _lose(self, reason: str) -> None:
+        # Who connects and leaves without a word looks whether a broker is there: a health check, every few seconds.
+        self._silent = self._silent or self.connection.state is ConnectionState.EXPECTING_HEADER
+        self.connection.lost(reason)
         self._pumps.write()  # what it had unacked goes to others
 
     # To the socket
@@ -123,6 +169,7 @@ class Pump(asyncio.Protocol):
             self._transport.write(octets)
             if self._reading and self._transport.get_write_buffer_size() > self._pumps.limits.outbound_limit:
                 self._reading = False
+                self._unsent = math.inf
                 self._transport.pause_reading()
         if self.connection.finished:
             self._close()
@@ -132,12 +179,30 @@ class Pump(asyncio.Protocol):
             self._loop.call_soon(self._resume)
 
     def tick(self, now: float) -> None:
-        """Pass on the time."""
+        """Pass on the time. Whatever fails in that is this connection's end and not the ticker's."""
         if not self._reading:
-            self.connection.not_read()
-        self.connection.tick(now)
+            unsent = self._transport.get_write_buffer_size()
+            if unsent < self._unsent:
+                self.connection.not_read()
+            self._unsent = unsent
+        try:
+            self.connection.tick(now)
+        except Exception as bug:  # noqa: BLE001 - it is reported, and must not reach the other connections
+            self._report("internal_error", error=bug)
+            self.abort()
         if self.connection.finished:
             self._close()
+        if now >= self._cut_off_at:
+            self.abort()
+
+    def shut_down(self, reason: str) -> None:
+        """Tell the peer that the broker stops."""
+        self.connection.shut_down(reason)
+        self.write()
+
+    def abort(self) -> None:
+        """Close the socket now, whatever is still to be sent."""
+        self._transport.abort()
 
     def _resume(self) -> None:
         self._resuming = False
@@ -145,16 +210,13 @@ class Pump(asyncio.Protocol):
         self._pumps.write()
 
     def _close(self) -> None:
-        """Close the socket behind the last octets. A peer that does not take them is cut off by the ticker."""
+        """Close the socket behind the last octets. A peer that does not take them in time is cut off by the ticker."""
         octets = self.connection.outbox.take()
         if not self._transport.is_closing():
             if octets:
                 self._transport.write(octets)
             self._transport.close()
-
-    def abort(self) -> None:
-        """Close the socket now, whatever is still to be sent."""
-        self._transport.abort()
+            self._cut_off_at = self._loop.time() + self._pumps.limits.close_timeout_s
 
     def _wake(self) -> None:
         self._pumps.waking.append(self)
@@ -168,14 +230,14 @@ class Pump(asyncio.Protocol):
 
 
 def _address(address: Any) -> str:
-    """``host:port`` of a TCP peer."""
-    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address or "local")
+    """``host:port`` of a TCP peer. One that is gone already has no address."""
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "gone"
 
 
 def _is_loopback(address: Any) -> bool:
-    """Whether a peer is on this machine."""
+    """Whether a peer is on this machine. One that is gone already has no address."""
     if not isinstance(address, tuple):
-        return True
+        return False
     host = ip_address(address[0].partition("%")[0])
     mapped = getattr(host, "ipv4_mapped", None)
     return bool((mapped or host).is_loopback)

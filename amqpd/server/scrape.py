@@ -20,7 +20,8 @@ class _MetricsServer(uvicorn.Server):
 
 async def serve_metrics(broker: Broker, listening: socket.socket) -> None:
     """Answer scrapes on a socket that listens, until cancelled."""
-    config = uvicorn.Config(metrics_app(broker.statistics), log_config=None, lifespan="off", access_log=False)
+    application = metrics_app(broker.statistics)
+    config = uvicorn.Config(application, log_config=None, log_level="warning", lifespan="off", access_log=False)
     server = _MetricsServer(config)
     try:
         await server.serve(sockets=[listening])
