@@ -115,7 +115,6 @@ class Channel(Receiver):
             address, self._mandatory, immediate = fast.decode_publish(data, start, stop)
             if immediate:
                 raise NotImplementedByServer("immediate=true", *_PUBLISH)
-            self._method_frame = b""
             self._route = self.session.route(address)
             self._method_frame = frame
 
@@ -169,7 +168,7 @@ class Channel(Receiver):
         route, header = self._route, self._header
         message = self.session.with_reply_address(Message(route.address, header, body))
         if header == self._last_header and self._method_frame == self._last_method_frame:
-            if 0 < len(body) <= self._payload_max:
+            if 0 < len(body) <= self._payload_max and message.header is header:  # not rewritten for a reply queue
                 self._expect_repeat(route, message)
         else:
             self._last_header, self._last_method_frame = header, self._method_frame
@@ -179,7 +178,7 @@ class Channel(Receiver):
         repeat = self._repeat
         head = self._method_frame + fast.encode_content_head(self.number, self._header, len(message.body))
         repeat.head, repeat.channel, repeat.route = head, self, route
-        repeat.header, repeat.size, repeat.mandatory = message.header, len(message.body), self._mandatory
+        repeat.header, repeat.size, repeat.mandatory = self._header, len(message.body), self._mandatory
 
     def receive_repeats(self, data: bytes, offset: int) -> int:
         """Publish the run of repeats at ``offset`` as far as they lie whole in the buffer; returns the offset behind
@@ -189,7 +188,6 @@ class Channel(Receiver):
         if (
             head is None
             or route.version != self.session.vhost.router.version
-            or self.state is not ChannelState.OPEN
             or self._content is not ContentState.METHOD
         ):
             repeat.head = None

@@ -50,9 +50,8 @@ class Handshake:
         self.user = ""
         self.vhost = ""
         self.channel_max = limits.channel_max
-        self.frame_max = (
-            FRAME_MIN_SIZE  # "until frame-max is negotiated, frames up to frame-min-size" (connection.tune)
-        )
+        # "Until the frame-max has been negotiated, both peers MUST accept frames of up to frame-min-size octets large"
+        self.frame_max = FRAME_MIN_SIZE
         self.heartbeat_s = 0
         self._broker = broker
         self._limits = limits

@@ -9,6 +9,10 @@ from collections.abc import Callable
 
 from amqpd.wire.fast import Chunk
 
+COPIED_BELOW = 4096
+"""Octets of a piece, on average, up to which many are copied into one. The body of a large message is not: it is sent to
+all its consumers from where it lies."""
+
 
 class Outbox:
     """What waits to be sent. ``wake`` is called when there is something, once until it is taken."""
@@ -39,12 +43,10 @@ class Outbox:
         self._chunks += chunks
         self.size += sum(map(len, chunks))
 
-    def take(self) -> bytes:
-        """All that waits, in one piece; empty when there is nothing."""
-        chunks = self._chunks
-        if not chunks:
-            return b""
-        self._chunks = []
-        self.size = 0
-        first = chunks[0]
-        return first if len(chunks) == 1 and isinstance(first, bytes) else b"".join(chunks)
+    def take(self) -> list[Chunk]:
+        """All that waits: in one piece, or in the pieces it is made of where a copy would cost more than they do."""
+        chunks, self._chunks = self._chunks, []
+        size, self.size = self.size, 0
+        if len(chunks) > 1 and size < COPIED_BELOW * len(chunks):
+            return [b"".join(chunks)]
+        return chunks

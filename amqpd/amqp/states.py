@@ -72,7 +72,7 @@ _IN_OPEN_CHANNEL = (
     "tx.rollback",
     "tx.select",
 )
-"""What a client may say on an open channel, and leaves it open."""
+"""The methods of a client that leave an open channel open."""
 
 CONNECTION: dict[ConnectionState, dict[str, ConnectionState]] = {
     ConnectionState.EXPECTING_HEADER: {
@@ -120,8 +120,8 @@ CHANNEL: dict[ChannelState, dict[str, ChannelState]] = {
     },
 }
 
-# "A method frame that carries content is followed by a content header frame and zero or more content body frames"
-# (4.2.6)
+# "When a peer sends such a method frame, it always follows it with a content header and zero or more content body
+# frames" (4.2.6)
 CONTENT: dict[ContentState, dict[str, ContentState]] = {
     ContentState.METHOD: {
         "basic.publish": ContentState.HEADER,

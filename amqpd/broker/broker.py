@@ -33,8 +33,8 @@ def make_token() -> str:
 
 
 class Broker:
-    """A message broker. With a ``store`` of its own it starts with what was kept there; the default keeps all in
-    memory.
+    """A message broker. With a ``store`` of its own it starts with the topology that was kept there; the default
+    keeps all in memory.
 
     ``connection_max`` limits who may be connected at a time; 0 is no limit.
     """

@@ -1,8 +1,8 @@
 """Whether a declaration repeats an earlier one, in RabbitMQ's words where it does not.
 
-"If the exchange [queue] already exists ... the server MUST check that the existing exchange has the same values for
-type, durable, and arguments fields" (specification 0-9-1, exchange.declare and queue.declare). RabbitMQ compares the
-arguments it knows and passes over the rest, and compares integers by value, whatever their width.
+"If not set and the exchange exists, the server MUST check that the existing exchange has the same values for type,
+durable, and arguments fields" (specification 0-9-1, exchange.declare, passive; queue.declare has its like). RabbitMQ
+compares the arguments it knows and passes over the rest, and compares integers by value, whatever their width.
 """
 
 from amqpd.broker.headers import same_value

@@ -42,8 +42,14 @@ class HeadersPattern:
 
 
 def same_value(one: FieldValue, other: FieldValue) -> bool:
-    """Whether two field values are the same value of the same kind."""
-    return _kind(one) is _kind(other) and one == other
+    """Whether two field values are the same value of the same kind, and so are those within them."""
+    if _kind(one) is not _kind(other):
+        return False
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_value, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_value(one[key], other[key]) for key in one)
+    return one == other
 
 
 def _kind(value: FieldValue) -> type:

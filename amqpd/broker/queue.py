@@ -159,9 +159,9 @@ class Queue(Work):
     def purge(self) -> int:
         """Drop what is ready, not what is unacked. Returns how many messages that were."""
         count = self.ready
-        positions = [position for position, _ in self._returned]
-        positions += range(self._head, self._head + len(self._ready))
         if self._log is not None:
+            positions = [position for position, _ in self._returned]
+            positions += range(self._head, self._head + len(self._ready))
             self._log.remove(positions)
         self._head += len(self._ready)
         self._ready.clear()

@@ -12,7 +12,13 @@ from amqpd.errors import NotFound
 from amqpd.wire.tables import Table
 
 ROUTES_MAX = 16384
-"""Routes remembered, about 400 octets each: enough for a busy topology, and a bound for keys that never repeat."""
+"""Routes remembered, about 400 octets each: enough for a busy topology, and a bound for keys that never repeat.
+
+Routes to the same queues share the tuple of them.
+"""
+
+OUT_OF_DATE = -1
+"""The version of a route that was forgotten alone."""
 
 _NO_HEADERS: Table = {}
 
@@ -39,11 +45,19 @@ class Router:
         self._vhost = vhost
         self._exchanges = exchanges
         self._routes: dict[bytes, Route] = {}
+        self._queues: dict[tuple[Queue, ...], tuple[Queue, ...]] = {}
 
     def forget(self) -> None:
         """The topology has changed."""
         self.version += 1
         self._routes.clear()
+        self._queues.clear()
+
+    def forget_address(self, address: bytes) -> None:
+        """What one address leads to has changed, and nothing else."""
+        route = self._routes.pop(address, None)
+        if route is not None:
+            route.version = OUT_OF_DATE
 
     def route(self, address: bytes) -> Route:
         """The route of an address (exchange and routing key, see message.py). NotFound: there is no such exchange."""
@@ -54,9 +68,11 @@ class Router:
             if exchange is None:
                 raise NotFound(f"no exchange '{name}' in vhost '{self._vhost}'")
             route = Route(address, exchange, routing_key, self.version)
-            route.queues, route.reads_headers = self._walk(route, _NO_HEADERS)
+            queues, route.reads_headers = self._walk(route, _NO_HEADERS)
             if len(self._routes) >= ROUTES_MAX:
-                self._routes.clear()
+                self.forget()
+                route.version = self.version
+            route.queues = self._queues.setdefault(queues, queues)
             self._routes[address] = route
         return route
 

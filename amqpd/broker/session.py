@@ -340,6 +340,10 @@ class Session:
             return name, 0, 1  # as RabbitMQ: one consumer, whoever asks
         return _state_of(self.vhost.probe_queue(name, self._owner))
 
+    def has_queue(self, name: str) -> bool:
+        """Whether there is a queue of that name, whoever's it is."""
+        return name in self.vhost.queues
+
     def delete_queue(self, name: str, if_unused: bool = False, if_empty: bool = False) -> int:
         """Returns the ready messages that went with it."""
         self._authorize("configure", "queue", name)

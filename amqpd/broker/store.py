@@ -1,9 +1,12 @@
 """The seam below the broker: where durable things are kept.
 
 Writing is synchronous and buffered; durability is a *watermark* that follows. ``written`` counts what was handed to the
-store, ``durable`` says up to which count it would survive a crash. Whatever must wait for the disk (a publisher
-confirm, a tx.commit-ok) remembers ``written`` and waits until ``durable`` has reached it. The same shape serves an
-fsync, a replicated log and a remote acknowledgement.
+store, ``durable`` says up to which count it would survive a crash. Whatever must wait for the disk remembers
+``written`` and waits until ``durable`` has reached it; publisher confirms do. The same shape serves an fsync, a
+replicated log and a remote acknowledgement.
+
+What a durable store will need beside this is to hand a queue its messages back, and to let tx.commit-ok and the answers
+to durable declarations wait too; both come with it.
 
 :class:`NullStore` keeps nothing: durable things live as long as the process.
 """

@@ -19,6 +19,7 @@ from amqpd.broker.exchange import (
     check_exchange,
     make_exchange,
 )
+from amqpd.broker.message import join_address
 from amqpd.broker.queue import Queue
 from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord, Record
 from amqpd.broker.routing import Router
@@ -166,7 +167,9 @@ class VHost:
         del self.queues[queue.name]
         if queue.owner is not None:
             del self._owned[queue.owner][queue]
-        self._drop_bindings(self._bindings_to.get(queue, ()))
+        if queue in self._bindings_to:
+            self._drop_bindings(self._bindings_to[queue])
+        self._forget_unbound(queue)
         if queue.record.survives:
             self.store.erase(queue.record)
         self.totals.keep(queue)
@@ -256,7 +259,14 @@ class VHost:
         self.queues[queue.name] = queue
         if queue.owner is not None:
             self._owned.setdefault(queue.owner, {})[queue] = None
-        self.router.forget()
+        self._forget_unbound(queue)
+
+    def _forget_unbound(self, queue: Queue) -> None:
+        """A queue without bindings has come or gone.
+
+        It is reached by its name alone, so all other routes still hold.
+        """
+        self.router.forget_address(join_address("", queue.name))
 
 
 def _check_not_default(exchange: str) -> None:

@@ -19,7 +19,7 @@ from anyio.abc import TaskStatus
 from amqpd import __version__
 from amqpd.broker.broker import Broker
 from amqpd.config import Settings
-from amqpd.server.listening import listen, raise_file_limit
+from amqpd.server.listening import BACKLOG, listen, raise_file_limit
 from amqpd.server.pump import Pump, Pumps
 from amqpd.server.scrape import serve_metrics
 
@@ -52,7 +52,7 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
         listen("metrics_port", settings.metrics_host, settings.metrics_port) as metrics_socket,
         anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
     ):
-        server = await asyncio.get_running_loop().create_server(lambda: Pump(pumps), sock=amqp_socket)
+        server = await asyncio.get_running_loop().create_server(lambda: Pump(pumps), sock=amqp_socket, backlog=BACKLOG)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_tick, pumps)
@@ -96,12 +96,11 @@ async def _drain(pumps: Pumps, timeout_s: float, signals: AsyncIterator[signal.S
 def _announce(settings: Settings, amqp_socket: socket.socket, metrics_socket: socket.socket) -> None:
     log.warning("in_memory", reason="queues and messages, durable ones too, do not survive the end of this process")
     host, port = amqp_socket.getsockname()[:2]
-    metrics_host, metrics_port = metrics_socket.getsockname()[:2]
     log.info(
         "listening",
         host=host,
         port=port,
-        metrics=f"http://{metrics_host}:{metrics_port}/metrics",
+        metrics=f"http://{shown(metrics_socket.getsockname())}/metrics",
         version=__version__,
         loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
     )

@@ -23,13 +23,24 @@ from amqpd.amqp.connection import Connection
 from amqpd.amqp.limits import Limits
 from amqpd.amqp.states import ConnectionState
 from amqpd.broker.broker import Broker
+from amqpd.server.listening import shown
 
 WRITE_BUFFER_MAX = 262_144
 """Octets left with the transport before the outbox is stalled: enough to keep the socket busy while the loop is
 elsewhere."""
 
+GONE = ("0.0.0.0", 0)
+"""The address of a socket whose peer has left before it could be asked."""
+
 WARNINGS = frozenset(
-    ("authentication_failed", "channel_error", "connection_error", "heartbeat_missed", "queue_arguments_without_effect")
+    (
+        "authentication_failed",
+        "channel_error",
+        "connection_error",
+        "heartbeat_missed",
+        "queue_arguments_without_effect",
+        "consumer_arguments_without_effect",
+    )
 )
 """Events of a connection that are more than news."""
 
@@ -109,8 +120,8 @@ class Pump(asyncio.Protocol):
         limits = self._pumps.limits
         # Reading goes on when writing does, so writing must have stopped where reading stops.
         self._transport.set_write_buffer_limits(high=min(WRITE_BUFFER_MAX, limits.outbound_limit))
-        peer, here = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self._name = f"{_address(peer)} -> {_address(here)}"
+        peer, here = transport.get_extra_info("peername") or GONE, transport.get_extra_info("sockname") or GONE
+        self._name = f"{shown(peer)} -> {shown(here)}"
         self.connection = Connection(
             self._pumps.broker,
             limits,
@@ -163,10 +174,10 @@ class Pump(asyncio.Protocol):
         """Hand the outbox to the transport; where that has stopped deliveries, see to it that they go on."""
         outbox = self.connection.outbox
         was_full = outbox.room() <= 0
-        octets = outbox.take()
-        if octets and not self._transport.is_closing():
+        chunks = outbox.take()
+        if chunks and not self._transport.is_closing():
             self.connection.sent()
-            self._transport.write(octets)
+            self._transport.writelines(chunks)
             if self._reading and self._transport.get_write_buffer_size() > self._pumps.limits.outbound_limit:
                 self._reading = False
                 self._unsent = math.inf
@@ -211,10 +222,10 @@ class Pump(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close the socket behind the last octets. A peer that does not take them in time is cut off by the ticker."""
-        octets = self.connection.outbox.take()
+        chunks = self.connection.outbox.take()
         if not self._transport.is_closing():
-            if octets:
-                self._transport.write(octets)
+            if chunks:
+                self._transport.writelines(chunks)
             self._transport.close()
             self._cut_off_at = self._loop.time() + self._pumps.limits.close_timeout_s
 
@@ -229,15 +240,8 @@ class Pump(asyncio.Protocol):
             level(event, connection=self._name, **fields)
 
 
-def _address(address: Any) -> str:
-    """``host:port`` of a TCP peer. One that is gone already has no address."""
-    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "gone"
-
-
-def _is_loopback(address: Any) -> bool:
-    """Whether a peer is on this machine. One that is gone already has no address."""
-    if not isinstance(address, tuple):
-        return False
+def _is_loopback(address: tuple[Any, ...]) -> bool:
+    """Whether a peer is on this machine."""
     host = ip_address(address[0].partition("%")[0])
     mapped = getattr(host, "ipv4_mapped", None)
     return bool((mapped or host).is_loopback)

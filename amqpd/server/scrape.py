@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import anyio
 import uvicorn
 
 from amqpd.broker.broker import Broker
@@ -26,4 +27,7 @@ async def serve_metrics(broker: Broker, listening: socket.socket) -> None:
     try:
         await server.serve(sockets=[listening])
     finally:
-        server.should_exit = True
+        if server.started:
+            server.force_exit = True  # nobody waits for a scrape that is still going on
+            with anyio.CancelScope(shield=True):
+                await server.shutdown()

@@ -16,7 +16,7 @@ FRAME_HEARTBEAT: Final = 8
 FRAME_END: Final = 0xCE
 FRAME_HEAD_SIZE: Final = 7  # octets before the payload
 FRAME_OVERHEAD: Final = 8  # octets that are not payload: the head and the frame-end; frame-max counts them (4.2.3)
-FRAME_MIN_SIZE: Final = 4096  # "at least this large" before and after tuning (1.2, frame-min-size)
+FRAME_MIN_SIZE: Final = 4096  # what both peers take before frame-max is agreed, and its least value (connection.tune)
 
 CLASS_CONNECTION: Final = 10
 CLASS_CHANNEL: Final = 20

@@ -279,5 +279,7 @@ def test_a_body_beyond_the_size_in_its_header(peer: Peer, bodies: list[bytes]) -
 
 @pytest.mark.parametrize("body", [b"", b"abc"])
 def test_a_body_behind_an_empty_content(peer: Peer, body: bytes) -> None:
-    peer >> (1, m.BasicPublish(routing_key="q"), b"") >> body_frame(1, body)
+    for _ in range(3):
+        peer >> (1, m.BasicPublish(routing_key="q"), b"")
+    peer >> body_frame(1, body)
     peer << connection_close(505, "UNEXPECTED_FRAME - expected method frame, got non method frame instead", None)

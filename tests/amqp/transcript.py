@@ -332,7 +332,7 @@ class Peer:
         """As a server does it: what waits is sent, and if that made room, the connection goes on."""
         while self.reads:
             was_full = self.connection.outbox.room() <= 0
-            data = self.connection.outbox.take()
+            data = b"".join(self.connection.outbox.take())
             if data:
                 assert self._woken, "the server was not told that there is something to send"
                 self._woken = False

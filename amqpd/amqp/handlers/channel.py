@@ -8,7 +8,7 @@ from amqpd.wire.methods import AccessRequest, AccessRequestOk, ChannelFlow, Chan
 
 
 def on_channel_flow(channel: Channel, method: ChannelFlow) -> Method:
-    """As in RabbitMQ, deliveries cannot be stopped this way: "prefetch ... is the better way" to hold them back."""
+    """As in RabbitMQ, deliveries cannot be stopped this way; prefetch holds them back."""
     if not method.active:
         raise NotImplementedByServer("active=false")
     return ChannelFlowOk(active=True)

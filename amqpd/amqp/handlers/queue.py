@@ -1,11 +1,13 @@
 """Class queue.
 
-"The client MAY ... specify an empty queue name": it stands for the queue declared last on the channel.
+"The client MUST either specify a queue name or have previously declared a queue on the same channel" (queue.bind): an
+empty name stands for the queue declared last on the channel.
 """
 
 from collections.abc import Callable
 
 from amqpd.amqp.channel import Channel
+from amqpd.broker.arguments import queue_arguments_without_effect
 from amqpd.errors import NotFound
 from amqpd.wire.methods import (
     Method,
@@ -21,26 +23,6 @@ from amqpd.wire.methods import (
     QueueUnbindOk,
 )
 
-ARGUMENTS_WITHOUT_EFFECT = frozenset(
-    (
-        "x-dead-letter-exchange",
-        "x-dead-letter-routing-key",
-        "x-dead-letter-strategy",
-        "x-delivery-limit",
-        "x-expires",
-        "x-max-length",
-        "x-max-length-bytes",
-        "x-max-priority",
-        "x-message-ttl",
-        "x-overflow",
-        "x-single-active-consumer",
-    )
-)
-"""Arguments that mean something to RabbitMQ and nothing here yet.
-
-They are kept, compared, and said to be so in the log.
-"""
-
 
 def queue_name(channel: Channel, name: str) -> str:
     """The queue that a method means. NotFound: none is named, and none was declared."""
@@ -50,13 +32,17 @@ def queue_name(channel: Channel, name: str) -> str:
 
 
 def _bound_by(channel: Channel, method: QueueBind | QueueUnbind) -> tuple[str, str]:
-    """Queue and routing key of a binding: "If the queue name is empty ... [and] the routing key is also empty, the
-    server uses the current queue" (queue.bind, queue-known)."""
+    """Queue and routing key of a binding.
+
+    "If the queue name is empty, the server uses the last queue declared on the channel. If the routing key is also
+    empty, the server uses this queue name for the routing key as well" (queue.bind, routing-key).
+    """
     queue = queue_name(channel, method.queue)
     return queue, queue if not method.queue and not method.routing_key else method.routing_key
 
 
 def on_queue_declare(channel: Channel, method: QueueDeclare) -> Method:
+    is_new = not method.passive and not channel.session.has_queue(method.queue)
     if method.passive:
         state = channel.session.check_queue(method.queue)
     else:
@@ -65,9 +51,9 @@ def on_queue_declare(channel: Channel, method: QueueDeclare) -> Method:
         )
     name, message_count, consumer_count = state
     channel.last_queue = name
-    ignored = ARGUMENTS_WITHOUT_EFFECT.intersection(method.arguments)
-    if ignored and not method.passive:
-        channel.report("queue_arguments_without_effect", queue=name, arguments=sorted(ignored))
+    ignored = queue_arguments_without_effect(method.arguments)
+    if is_new and ignored:
+        channel.report("queue_arguments_without_effect", queue=name, arguments=ignored)
     return QueueDeclareOk(queue=name, message_count=message_count, consumer_count=consumer_count)
 
 
