@@ -10,8 +10,10 @@ from collections.abc import Callable
 from amqpd.wire.fast import Chunk
 
 COPIED_BELOW = 4096
-"""Octets of a piece, on average, up to which many are copied into one. The body of a large message is not: it is sent to
-all its consumers from where it lies."""
+"""Octets of a piece, on average, up to which many are copied into one.
+
+The body of a large message is not: it is sent to all its consumers from where it lies.
+"""
 
 
 class Outbox:

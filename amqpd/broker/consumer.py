@@ -84,7 +84,7 @@ class Deliveries:
             return {delivery_tag: delivery}
         if delivery_tag == 0:
             self._unacked = {}
-            return unacked
+            return dict(sorted(unacked.items()))  # in order already, unless some were restored
         if delivery_tag not in unacked:
             raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
         tags: Iterable[int] = range(self._lowest_tag, delivery_tag + 1)
@@ -98,9 +98,9 @@ class Deliveries:
         return self.withdraw(0, True)
 
     def restore(self, deliveries: "dict[int, Delivery]") -> None:
-        """Put back what was withdrawn: a transaction was rolled back."""
+        """Put back what was withdrawn: a transaction was rolled back. It may lie out of order."""
         if deliveries:
-            self._unacked = dict(sorted((self._unacked | deliveries).items()))
+            self._unacked.update(deliveries)
             self._lowest_tag = min(self._lowest_tag, min(deliveries))
 
 
