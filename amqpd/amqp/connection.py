@@ -98,7 +98,7 @@ class Connection:
         self._report = report
         self._handshake = Handshake(broker, limits, loopback)
         self._client: Client | None = None
-        self._payload_max = self._handshake.frame_max
+        self._frame_max = self._handshake.frame_max
         self._repeat = Repeat()
         self._outbound_limit = max(limits.outbound_limit, limits.outbound_high_water)
         self._in_step = True  # we know where in what the peer sends a frame begins
@@ -166,8 +166,8 @@ class Connection:
             kind, number, size = fast.unpack_frame_head(data, offset)
             start = offset + FRAME_HEAD_SIZE
             stop = start + size
-            if size > self._payload_max:
-                raise bad_frame(kind, b"", f"{{frame_too_large,{size},{self._payload_max - FRAME_OVERHEAD}}}")
+            if size > self._frame_max:  # a payload that large is 8 octets too many; RabbitMQ lets them pass too
+                raise bad_frame(kind, b"", f"{{frame_too_large,{size},{self._frame_max - FRAME_OVERHEAD}}}")
             if stop >= end:
                 self._wanted = size + FRAME_OVERHEAD
                 break
@@ -295,7 +295,7 @@ class Connection:
             raise NotAllowed(
                 f"number of channels opened ({maximum}) has reached the negotiated channel_max ({maximum})"
             )
-        payload_max = self._payload_max - FRAME_OVERHEAD
+        payload_max = self._frame_max - FRAME_OVERHEAD
         channel = Channel(number, self.outbox, self._limits, payload_max, self._repeat, self._report)
         channel.notify_cancel = self._handshake.client_can("consumer_cancel_notify")
         channel.session = self._client.open_session(channel)
@@ -333,7 +333,7 @@ class Connection:
 
     def _on_tune_ok(self, method: methods.ConnectionTuneOk) -> None:
         self._handshake.on_tune_ok(method)
-        self._payload_max = self._handshake.frame_max
+        self._frame_max = self._handshake.frame_max
 
     def _on_open(self, method: methods.ConnectionOpen) -> None:
         self._client = self._handshake.on_open(method)

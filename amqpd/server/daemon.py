@@ -19,7 +19,7 @@ from anyio.abc import TaskStatus
 from amqpd import __version__
 from amqpd.broker.broker import Broker
 from amqpd.config import Settings
-from amqpd.server.listening import BACKLOG, listen, raise_file_limit
+from amqpd.server.listening import BACKLOG, listen, raise_file_limit, shown
 from amqpd.server.pump import Pump, Pumps
 from amqpd.server.scrape import serve_metrics
 

@@ -24,6 +24,7 @@ from amqpd.amqp.limits import Limits
 from amqpd.amqp.states import ConnectionState
 from amqpd.broker.broker import Broker
 from amqpd.server.listening import shown
+from amqpd.wire.fast import Chunk
 
 WRITE_BUFFER_MAX = 262_144
 """Octets left with the transport before the outbox is stalled: enough to keep the socket busy while the loop is
@@ -105,6 +106,7 @@ class Pump(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._name = ""
+        self._takes_pieces = False
         self._reading = True
         self._unsent: float = math.inf
         self._resuming = False
@@ -117,6 +119,9 @@ class Pump(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A peer has connected. The event loops set TCP_NODELAY: a small reply does not wait for the next."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not by inheritance
+        # asyncio's own writelines joins the pieces, or, in 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1, does not tell who writes
+        # too much to stop (CVE-2024-12254).
+        self._takes_pieces = not isinstance(transport, asyncio.Transport)
         limits = self._pumps.limits
         # Reading goes on when writing does, so writing must have stopped where reading stops.
         self._transport.set_write_buffer_limits(high=min(WRITE_BUFFER_MAX, limits.outbound_limit))
@@ -177,7 +182,7 @@ class Pump(asyncio.Protocol):
         chunks = outbox.take()
         if chunks and not self._transport.is_closing():
             self.connection.sent()
-            self._transport.writelines(chunks)
+            self._send(chunks)
             if self._reading and self._transport.get_write_buffer_size() > self._pumps.limits.outbound_limit:
                 self._reading = False
                 self._unsent = math.inf
@@ -220,12 +225,18 @@ class Pump(asyncio.Protocol):
         self.connection.resume()
         self._pumps.write()
 
+    def _send(self, chunks: list[Chunk]) -> None:
+        if self._takes_pieces:
+            self._transport.writelines(chunks)
+        else:
+            self._transport.write(b"".join(chunks))
+
     def _close(self) -> None:
         """Close the socket behind the last octets. A peer that does not take them in time is cut off by the ticker."""
         chunks = self.connection.outbox.take()
         if not self._transport.is_closing():
             if chunks:
-                self._transport.writelines(chunks)
+                self._send(chunks)
             self._transport.close()
             self._cut_off_at = self._loop.time() + self._pumps.limits.close_timeout_s
 
