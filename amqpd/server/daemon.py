@@ -26,8 +26,10 @@ from amqpd.server.scrape import serve_metrics
 TICK_S = 0.5
 """How often connections learn the time: a heartbeat is at least 1 s, and due when half of it is over."""
 
-GC_THRESHOLDS = (50_000, 50, 100)
-"""Messages are no garbage and have no cycles: looking through a million waiting ones every 700 would be for nothing."""
+GC_THRESHOLDS = (5_000, 500, 100)
+"""Old objects are looked through seldom: messages are no garbage and have no cycles, so that looking for some among a
+million waiting ones would be for nothing. Young ones often: what construct makes to parse a cold method refers to
+itself, and holds the octets it was parsed from."""
 
 log = structlog.get_logger()
 

@@ -33,6 +33,13 @@ elsewhere."""
 GONE = ("0.0.0.0", 0)
 """The address of a socket whose peer has left before it could be asked."""
 
+LARGE_READ = 65_536
+"""Octets of a read after which more are likely to wait.
+
+uvloop would go on and take up to 8 MiB from this peer before it looks at any other, and its consumers would get no more
+than one outbox full in that time. So a publisher that sends without a pause is read once in each turn of the loop.
+"""
+
 WARNINGS = frozenset(
     (
         "authentication_failed",
@@ -119,8 +126,8 @@ class Pump(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A peer has connected. The event loops set TCP_NODELAY: a small reply does not wait for the next."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one, but not by inheritance
-        # asyncio's own writelines joins the pieces, or, in 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1, does not tell who writes
-        # too much to stop (CVE-2024-12254).
+        # asyncio's own writelines joins the pieces, or does not tell who writes too much to stop (CVE-2024-12254, in
+        # CPython 3.12.0 to 3.12.8, 3.13.0 and 3.13.1).
         self._takes_pieces = not isinstance(transport, asyncio.Transport)
         limits = self._pumps.limits
         # Reading goes on when writing does, so writing must have stopped where reading stops.
@@ -144,6 +151,13 @@ class Pump(asyncio.Protocol):
             self._pumps.write()
         if self.connection.finished:
             self._close()
+        elif len(data) >= LARGE_READ and self._reading:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._reading and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         self.connection.outbox.stalled = True

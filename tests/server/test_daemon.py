@@ -1,0 +1,346 @@
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+import structlog
+
+from amqpd import __version__
+from amqpd.config import Settings
+from amqpd.server.daemon import serve
+from amqpd.server.listening import CannotListen, shown
+from amqpd.wire import methods
+from amqpd.wire.constants import PROTOCOL_HEADER
+from amqpd.wire.methods import (
+    BasicPublish,
+    ConfirmSelect,
+    ConfirmSelectOk,
+    ConnectionClose,
+    ConnectionCloseOk,
+    QueueDeclare,
+    QueueDeclareOk,
+)
+from tests.amqp.transcript import HEARTBEAT, connection_close
+from tests.server.support import END, Daemon, Peer, serving
+from tests.server.test_listening import has_ipv6
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("garbage_collection_put_back")]
+
+FORCED = connection_close(320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'", None)
+
+
+# Its start ------------------------------------------------------------------------------------------------------------
+
+
+async def test_it_tells_where_it_listens_and_what_it_does_not_keep() -> None:
+    async with serving() as daemon:
+        listening = await daemon.event("listening")
+        assert listening["host"] == "127.0.0.1"
+        assert listening["port"] > 0
+        assert listening["version"] == __version__
+        assert listening["loop"] in ("uvloop", "asyncio")
+        in_memory = await daemon.event("in_memory")
+        assert in_memory["log_level"] == "warning"
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
+async def test_guest_is_at_home_on_ipv6_too() -> None:
+    async with serving(host="::1", metrics_host="::1") as daemon:
+        await (await daemon.connect()).is_in_step()
+        assert (await daemon.event("listening"))["metrics"].startswith("http://[::1]:")
+        assert (await daemon.event("connection_opened"))["connection"].startswith("[::1]:")
+
+
+async def test_an_address_that_is_taken_ends_it() -> None:
+    async with serving() as daemon:
+        with pytest.raises(CannotListen, match=r"^cannot listen on .* Address already in use"):
+            await serve(Settings(port=daemon.address[1], metrics_port=0))
+
+
+# Its end --------------------------------------------------------------------------------------------------------------
+
+
+def stop(number: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_drains_it(number: signal.Signals) -> None:
+    async with serving() as daemon:
+        peers = [await daemon.connect(), await daemon.connect(channels=0)]
+        stop(number)
+        for peer in peers:
+            await peer.hears(FORCED)
+            await peer.says((0, ConnectionCloseOk()))
+            await peer.hears(END)
+        await daemon.ends()
+        draining = await daemon.event("draining")
+        assert (draining["signal"], draining["connections"]) == (number.name, 2)
+        assert daemon.log[-1]["event"] == "stopped"
+
+
+async def test_nobody_is_there_to_drain() -> None:
+    async with serving() as daemon:
+        stop()
+        await daemon.ends()
+
+
+async def before_the_header(daemon: Daemon) -> tuple[Peer, bool]:
+    peer = await daemon.visit()
+    await daemon.event("connection_accepted")
+    return peer, False
+
+
+async def before_the_login(daemon: Daemon) -> tuple[Peer, bool]:
+    peer = await daemon.visit()
+    await peer.says(PROTOCOL_HEADER)
+    await peer.hear_method(methods.ConnectionStart)
+    return peer, False
+
+
+async def before_the_open(daemon: Daemon) -> tuple[Peer, bool]:
+    peer = await daemon.visit()
+    await peer.logs_in()
+    await peer.hear_method(methods.ConnectionTune)
+    return peer, True
+
+
+@pytest.mark.parametrize("state", [before_the_header, before_the_login, before_the_open])
+async def test_who_is_in_the_middle_of_a_handshake_is_let_go(state: Callable[[Daemon], Any]) -> None:
+    async with serving() as daemon:
+        peer, is_told = await state(daemon)
+        stop()
+        if is_told:
+            await peer.hears(FORCED)
+            await peer.says((0, ConnectionCloseOk()))
+        await peer.hears(END)
+        await daemon.ends()
+
+
+async def test_who_does_not_answer_is_cut_off_and_nobody_comes_in_meanwhile() -> None:
+    async with serving(close_timeout_s=0.5) as daemon:
+        mute = await daemon.connect()
+        stop()
+        await mute.hears(FORCED)
+        with pytest.raises(ConnectionRefusedError):
+            await daemon.visit()
+        await mute.hears(END)
+        await daemon.ends()
+
+
+async def test_a_second_signal_is_from_someone_in_a_hurry() -> None:
+    async with serving(close_timeout_s=3600) as daemon:
+        mute = await daemon.connect()
+        stop()
+        await mute.hears(FORCED)
+        stop()
+        await mute.hears(END)
+        await daemon.ends()
+
+
+async def test_a_message_that_is_on_its_way_arrives_before_the_close() -> None:
+    async with serving() as daemon:
+        consumer, publisher = await daemon.connect(), await daemon.connect()
+        await (await consumer.declares("q")).consumes("q", no_ack=True)
+        await publisher.publishes("q", bytes(7_000_000))
+        await publisher.is_in_step()
+        stop()
+        assert await consumer.hear_bodies(1) == [bytes(7_000_000)]
+        for peer in (consumer, publisher):
+            await peer.hears(FORCED)
+            await peer.says((0, ConnectionCloseOk()))
+        await daemon.ends()
+
+
+# The ticker -----------------------------------------------------------------------------------------------------------
+
+
+async def test_heartbeats_come_by_themselves() -> None:
+    async with serving() as daemon:
+        peer = await daemon.connect(heartbeat=1)
+        await peer.hears(HEARTBEAT, HEARTBEAT)
+
+
+async def test_a_handshake_has_its_time() -> None:
+    async with serving(handshake_timeout_s=0.1) as daemon:
+        await (await daemon.visit()).hears(END)
+        closed = await daemon.event("connection_closed")
+        assert closed["reason"] == "timeout: no handshake"
+
+
+# What it logs ---------------------------------------------------------------------------------------------------------
+
+
+def ours(peer: Peer, daemon: Daemon) -> str:
+    return f"{shown(peer.socket.getsockname())} -> {shown(daemon.address)}"
+
+
+async def test_who_comes_and_goes() -> None:
+    async with serving() as daemon:
+        peer = await daemon.visit()
+        await peer.says(PROTOCOL_HEADER)
+        await peer.hear_method(methods.ConnectionStart)
+        properties = {"product": "Client", "version": "1.2", "connection_name": "orders", "platform": "not told"}
+        await peer.says(
+            (0, methods.ConnectionStartOk(properties, "PLAIN", b"\0guest\0guest")),
+            (0, methods.ConnectionTuneOk(2047, 131072, 0)),
+            (0, methods.ConnectionOpen()),
+        )
+        who = {
+            "connection": ours(peer, daemon),
+            "log_level": "info",
+            "user": "guest",
+            "vhost": "/",
+            "product": "Client",
+            "product_version": "1.2",
+            "connection_name": "orders",
+        }
+        assert await daemon.event("connection_opened") == who | {"event": "connection_opened", "mechanism": "PLAIN"}
+        await peer.says((0, ConnectionClose(200, "good bye")))
+        assert await daemon.event("connection_closed") == who | {
+            "event": "connection_closed",
+            "reason": "closed by the client: 200 good bye",
+        }
+
+
+async def closes(peer: Peer) -> None:
+    await peer.says((0, ConnectionClose(200, "bye")))
+
+
+async def vanishes(peer: Peer) -> None:
+    peer.socket.close()
+
+
+async def talks_nonsense(peer: Peer) -> None:
+    await peer.says(b"GET / HTTP/1.1\r\n\r\n")
+    assert isinstance(await peer.hear_method(ConnectionClose), ConnectionClose)
+    peer.socket.close()
+
+
+async def stops(peer: Peer) -> None:
+    stop()
+    await peer.hears(FORCED)
+    await peer.says((0, ConnectionCloseOk()))
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (closes, "closed by the client: 200 bye"),
+        (vanishes, "closed by the peer without connection.close"),
+        (talks_nonsense, "501 FRAME_ERROR - type 71, all octets = <<>>: {frame_too_large,"),
+        (stops, "320 CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"),
+    ],
+)
+async def test_why_a_connection_ended(end: Callable[[Peer], Any], reason: str) -> None:
+    async with serving() as daemon:
+        await end(await daemon.connect())
+        assert (await daemon.event("connection_closed"))["reason"].startswith(reason)
+
+
+async def test_who_speaks_another_protocol() -> None:
+    async with serving() as daemon:
+        peer = await daemon.visit()
+        await peer.says(b"GET / HTTP/1.1\r\n\r\n")
+        await peer.hears(PROTOCOL_HEADER, END)
+        closed = await daemon.event("connection_closed")
+        assert closed["reason"] == "bad protocol header b'GET / HT'"
+        assert closed["log_level"] == "info"
+
+
+async def test_a_health_check_is_no_news() -> None:
+    async with serving() as daemon:
+        (await daemon.visit()).socket.close()
+        closed = await daemon.event("connection_closed")
+        assert closed["log_level"] == "debug"
+
+
+@pytest.mark.parametrize("user", ["guest", "nobody"])
+async def test_a_login_that_fails_is_told_with_its_reason_and_without_its_password(user: str) -> None:
+    async with serving() as daemon:
+        peer = await daemon.visit()
+        await peer.logs_in(user, "s3cret", authentication_failure_close=True)
+        close = await peer.hear_method(ConnectionClose)
+        assert close.reply_code == 403
+        failed = await daemon.event("authentication_failed")
+        assert failed["user"] == user
+        assert failed["log_level"] == "warning"
+        assert failed["reason"] not in ("", "None")
+        assert failed["reason"] not in close.reply_text
+        await peer.says((0, ConnectionCloseOk()))
+        await daemon.event("connection_closed")
+        assert "s3cret" not in repr(daemon.log)
+
+
+async def test_a_channel_error() -> None:
+    async with serving() as daemon:
+        peer = await daemon.connect()
+        await peer.says((1, QueueDeclare(queue="q", passive=True)))
+        assert await daemon.event("channel_error") == {
+            "event": "channel_error",
+            "log_level": "warning",
+            "connection": ours(peer, daemon),
+            "channel": 1,
+            "code": 404,
+            "text": "NOT_FOUND - no queue 'q' in vhost '/'",
+        }
+
+
+async def test_a_connection_error() -> None:
+    async with serving() as daemon:
+        peer = await daemon.connect()
+        await peer.says((1, methods.ChannelOpen()))
+        assert await daemon.event("connection_error") == {
+            "event": "connection_error",
+            "log_level": "warning",
+            "connection": ours(peer, daemon),
+            "code": 504,
+            "text": "CHANNEL_ERROR - second 'channel.open' seen",
+        }
+
+
+async def test_arguments_that_have_no_effect() -> None:
+    async with serving() as daemon:
+        peer = await daemon.connect()
+        await peer.says((1, QueueDeclare(queue="q", arguments={"x-message-ttl": 1, "x-max-length": 2, "x-own": 3})))
+        await peer.hears((1, QueueDeclareOk("q", 0, 0)))
+        assert await daemon.event("queue_arguments_without_effect") == {
+            "event": "queue_arguments_without_effect",
+            "log_level": "warning",
+            "connection": ours(peer, daemon),
+            "queue": "q",
+            "arguments": ["x-max-length", "x-message-ttl"],
+        }
+
+
+async def test_nothing_is_logged_for_a_message() -> None:
+    async with serving() as daemon:
+        peer, consumer = await daemon.connect(), await daemon.connect()
+        await consumer.declares("q")
+        await consumer.consumes("q")
+        await peer.says((1, ConfirmSelect()))
+        await peer.hears((1, ConfirmSelectOk()))
+        said = len(daemon.log)
+        await peer.publishes("q", *[b"message"] * 1000)
+        assert await consumer.hear_bodies(1000) == [b"message"] * 1000
+        await consumer.says((1, methods.BasicNack(500, multiple=True, requeue=True)), (1, methods.BasicAck(501)))
+        assert await consumer.hear_bodies(500) == [b"message"] * 500
+        await peer.says((1, BasicPublish(routing_key="nowhere", mandatory=True), b"message"))
+        while len(await peer.hear()) < 3:  # confirms, and the return after them
+            pass
+        assert daemon.log[said:] == []
+
+
+async def test_a_daemon_that_is_cancelled_lets_its_sockets_go() -> None:
+    with structlog.testing.capture_logs():
+        async with anyio.create_task_group() as tasks:
+            port = await tasks.start(serve, Settings(port=0, metrics_port=0))
+            async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+                await stream.send(PROTOCOL_HEADER)
+                await stream.receive()
+                tasks.cancel_scope.cancel()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
