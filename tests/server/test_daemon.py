@@ -120,7 +120,8 @@ async def test_who_is_in_the_middle_of_a_handshake_is_let_go(state: Callable[[Da
         await daemon.ends()
 
 
-async def test_who_does_not_answer_is_cut_off_and_nobody_comes_in_meanwhile() -> None:
+async def test_who_does_not_answer_is_cut_off_and_nobody_comes_in_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amqpd.server.daemon.TICK_S", 3600)  # the drain has a clock of its own
     async with serving(close_timeout_s=0.5) as daemon:
         mute = await daemon.connect()
         stop()
