@@ -52,10 +52,11 @@ def serve(config: str | None, **options: str | bool | None) -> None:
 
     from amqpd.server import daemon
     from amqpd.server.listening import CannotListen
+    from amqpd.store import StoreUnusable
 
     try:
         daemon.run(settings)
-    except CannotListen as error:
+    except (CannotListen, StoreUnusable) as error:
         raise click.ClickException(str(error)) from error
 
 

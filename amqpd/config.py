@@ -31,7 +31,6 @@ CONFIG_FILE = "amqpd.toml"
 """Read from the working directory when neither ``--config`` nor ``AMQPD_CONFIG`` names a file, and it is there."""
 
 CONFIG_VARIABLE = "AMQPD_CONFIG"
-NO_STORE = "the durable store is not there yet; this release keeps everything in memory (--in-memory, the default)"
 
 LIMITS = Limits()
 SECRET = {"secret": True}
@@ -46,6 +45,8 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 FrameSize = Annotated[int, Meta(ge=4096, le=16_777_216)]  # the specification's frame-min-size is the least
 MessageSize = Annotated[int, Meta(ge=0, le=536_870_912)]  # RabbitMQ allows no more either
 BufferSize = Annotated[int, Meta(ge=4096, le=1_073_741_824)]
+Watermark = Annotated[float, Meta(ge=0, le=1e15)]
+DiskSize = Annotated[int, Meta(ge=0, le=1_000_000_000_000_000)]
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -57,8 +58,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: Annotated[Port, Meta(description="port for AMQP; 0 takes a free one")] = 5672
     metrics_host: Annotated[Text, Meta(description="address of /metrics, which asks for no password")] = "127.0.0.1"
     metrics_port: Annotated[Port, Meta(description="port of /metrics, as RabbitMQ's; 0 takes a free one")] = 15692
-    data_dir: Annotated[Text | None, Meta(description="directory of the durable store, which is not there yet")] = None
-    in_memory: Annotated[bool, Meta(description="keep everything in memory: nothing survives a restart")] = True
+    data_dir: Annotated[
+        Text, Meta(description="directory of what is durable, made if it is not there; one broker to a directory")
+    ] = "amqpd-data"
+    in_memory: Annotated[
+        bool, Meta(description="keep everything in memory, and nothing in data_dir: nothing survives a restart")
+    ] = False
 
     log_format: Annotated[LogFormat, Meta(description="events for people, or one JSON object a line")] = "console"
     log_level: Annotated[LogLevel, Meta(description="the least that is logged")] = "info"
@@ -68,6 +73,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     loopback_users: Annotated[
         tuple[Name, ...], Meta(description="users let in from this machine only: their password is no secret")
     ] = ("guest",)
+
+    memory_high_watermark: Annotated[
+        Watermark,
+        Meta(
+            description="memory in use that blocks publishers: up to 1 a share of all there is (RabbitMQ 4 has it so), "
+            "above 1 octets; the rest is page cache for the store, and for what still grows when they are blocked"
+        ),
+    ] = 0.6
+    disk_free_limit: Annotated[
+        DiskSize, Meta(description="octets of free disk space below which publishers are blocked, as in RabbitMQ")
+    ] = 50_000_000
 
     connection_max: Annotated[
         Count, Meta(description="connections at one time; each costs a file descriptor and memory")
@@ -136,8 +152,10 @@ def _words(kind: types.Type) -> tuple[str, str]:
             return "|".join(choices), "one of " + ", ".join(choices)
         case types.IntType(ge=least, le=most):
             return "N", f"a whole number from {least} to {most}"
-        case types.FloatType(le=most):
+        case types.FloatType(ge=None, le=most):
             return "N", f"a number above 0, up to {most}"
+        case types.FloatType(ge=least, le=most):
+            return "N", f"a number from {least} to {most:g}"
         case types.VarTupleType(item_type=item):
             name, words = _words(item)
             return f"{name},...", f"a list, each {words} (on one line: with commas between, or the word none)"
@@ -288,11 +306,7 @@ def _nearest(name: str, known: Mapping[str, object]) -> str:
 
 
 def _contradictions(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
-    """What is allowed one by one, and not together or not yet."""
-    if settings.data_dir is not None:
-        yield f"data_dir: {settings.data_dir!r} ({origins['data_dir']}): {NO_STORE}"
-    if not settings.in_memory:
-        yield f"in_memory: False ({origins['in_memory']}): {NO_STORE}"
+    """What is allowed one by one, and not together."""
     if settings.outbound_limit < settings.outbound_high_water:
         yield (
             f"outbound_limit: {settings.outbound_limit} ({origins.get('outbound_limit', 'default')}) is below "

@@ -20,13 +20,13 @@ STOP_TIMEOUT_S = 20.0
 class BrokerProcess:
     """One running ``amqpd serve``, in memory, on loopback.
 
-    ``port`` 0 takes a free port. ``address`` is the host and port it listens on; ``log`` holds the log lines so far,
-    for a failing test to show.
+    ``port`` 0 takes a free port; ``options`` are further ones of the command line. ``address`` is the host and port it
+    listens on; ``log`` holds the log lines so far, for a failing test to show.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *options: str) -> None:
         command = [sys.executable, "-m", "amqpd", "serve", "--host", "127.0.0.1", "--port", str(port)]
-        command += ["--metrics-port", "0", "--in-memory", "--log-format", "json"]
+        command += ["--metrics-port", "0", "--in-memory", "--log-format", "json", *options]
         self.log: list[str] = []
         self._listening: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)

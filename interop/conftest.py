@@ -49,8 +49,8 @@ def own_broker() -> Iterator[Callable[..., BrokerProcess]]:
         pytest.skip("starts and stops a broker: only with amqpd, not with the broker at AMQP_URL")
     started: list[BrokerProcess] = []
 
-    def start(port: int = 0) -> BrokerProcess:
-        started.append(BrokerProcess(port))
+    def start(port: int = 0, *options: str) -> BrokerProcess:
+        started.append(BrokerProcess(port, *options))
         return started[-1]
 
     yield start

@@ -31,6 +31,7 @@ def test_start_announces_what_clients_look_for(peer: OpenPeer) -> None:
         "exchange_exchange_bindings",
         "basic.nack",
         "consumer_cancel_notify",
+        "connection.blocked",
         "authentication_failure_close",
         "per_consumer_qos",
         "direct_reply_to",

@@ -40,6 +40,8 @@ def test_the_defaults_are_safe_and_usual() -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 5672)
     assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", 15692)
     assert (settings.default_user, settings.default_pass, settings.loopback_users) == ("guest", "guest", ("guest",))
+    assert (settings.data_dir, settings.in_memory) == ("amqpd-data", False)
+    assert (settings.memory_high_watermark, settings.disk_free_limit) == (0.6, 50_000_000)
     assert settings.log_format == "console"
     assert settings.limits() == Limits()
 
@@ -73,6 +75,10 @@ def test_every_limit_of_a_connection_can_be_set(field: str) -> None:
         ("default_pass", "5", "5"),
         ("loopback_users", "guest, alice", ("guest", "alice")),
         ("loopback_users", "none", ()),
+        ("memory_high_watermark", "0", 0.0),
+        ("memory_high_watermark", "0.4", 0.4),
+        ("memory_high_watermark", "2000000000", 2e9),
+        ("disk_free_limit", "0", 0),
     ],
 )
 def test_text_is_read_as_the_type_of_the_setting(key: str, text: str, value: Any) -> None:
@@ -100,6 +106,11 @@ def test_the_file_has_types(directory: Path) -> None:
         ("handshake_timeout_s", "0", "a number above 0, up to 3600"),
         ("handshake_timeout_s", "nan", "a number above 0, up to 3600"),
         ("handshake_timeout_s", "inf", "a number above 0, up to 3600"),
+        ("memory_high_watermark", "-0.1", "a number from 0 to 1e+15"),
+        ("memory_high_watermark", "nan", "a number from 0 to 1e+15"),
+        ("memory_high_watermark", "inf", "a number from 0 to 1e+15"),
+        ("disk_free_limit", "-1", "a whole number from 0 to 1000000000000000"),
+        ("disk_free_limit", "1GB", "a whole number from 0 to 1000000000000000"),
         ("log_format", "xml", "one of console, json"),
         ("in_memory", "perhaps", "true or false"),
         ("host", "", "a text that is not empty"),
@@ -184,12 +195,6 @@ def test_a_file_must_be_toml(directory: Path, content: bytes) -> None:
     (directory / "amqpd.toml").write_bytes(content)
     [problem] = problems()
     assert problem.startswith("file amqpd.toml is not valid TOML: ")
-
-
-@pytest.mark.parametrize("options", [{"data_dir": "/var/lib/amqpd"}, {"in_memory": "false"}])
-def test_what_cannot_be_kept_yet_is_not_promised(options: dict[str, str | bool]) -> None:
-    [problem] = problems(options)
-    assert problem.endswith("this release keeps everything in memory (--in-memory, the default)")
 
 
 def test_limits_that_contradict_each_other_are_told() -> None:

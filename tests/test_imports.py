@@ -37,6 +37,7 @@ LIBRARIES = {
     "uvicorn": {"server"},
     "uvloop": {"server"},
     "structlog": {"server", "management", "log", "cli"},
+    "lmdb": {"store"},
     "msgspec": {"config"},
     "click": {"cli"},
 }

@@ -9,6 +9,11 @@ time that it brings. What an operator should know is reported as events with fie
 
 Strategy: one loop over each read. It looks for the repeat of the last publish first, then takes frame by frame; the
 four hot methods and contents go straight to their channel, all else through ``_receive_cold``.
+
+A connection can have to wait, with what was read and not yet taken: for the peer to take the answers to what it asked,
+or for the disk. A reply to a method that has written something leaves when that is safe, and what the peer said after
+it is not looked at before. A peer that publishes while something is low (see broker/alarms.py) is served to the end of
+the present read, and ``readable`` is False until it is over.
 """
 
 from collections.abc import Callable
@@ -30,6 +35,7 @@ from amqpd.amqp.states import (
     connection_after,
     out_of_sequence,
 )
+from amqpd.broker.agenda import Work
 from amqpd.broker.broker import Broker
 from amqpd.broker.client import Client
 from amqpd.errors import (
@@ -56,6 +62,10 @@ HEARTBEAT = fast.encode_frame(FRAME_HEARTBEAT, 0, b"")
 SILENT_REFUSAL_S = 3.0
 """How long a peer waits for its socket to close where its close-ok is not waited for; RabbitMQ's time."""
 
+WAITING_INPUT = 65_536
+"""Octets that may be read ahead while a reply waits for the disk. Up to here reading goes on, since only who reads sees
+the other side leave."""
+
 _CLOSE = b"\x00\x0a\x00\x32"  # connection.close
 _CLOSE_OK = b"\x00\x0a\x00\x33"
 _WHILE_CLOSING = (  # what counts on a closing channel: channel.close, channel.close-ok, and a channel.open too soon
@@ -72,11 +82,12 @@ _HOT: dict[bytes, Callable[[Channel, bytes, int, int], None]] = {
 }
 
 
-class Connection:
-    """The protocol of one peer.
+class Connection(Work):
+    """The protocol of one peer; as work, the reply that waits for the disk.
 
     ``wake`` is called when there is something to send. ``finished`` says that nothing more will come or be taken: what
-    the outbox holds is the last, and the socket may be closed behind it.
+    the outbox holds is the last, and the socket may be closed behind it. ``blocked``: it has published while something
+    was low, and that is not over.
     """
 
     def __init__(
@@ -88,10 +99,12 @@ class Connection:
         now: float,
         loopback: bool = True,
     ) -> None:
+        super().__init__()
         self.state = ConnectionState.EXPECTING_HEADER
         self.outbox = Outbox(limits.outbound_high_water, wake)
         self.channels: dict[int, Channel] = {}
         self.finished = False
+        self.blocked = False
         self.close_reason = ""
         self._broker = broker
         self._limits = limits
@@ -101,6 +114,8 @@ class Connection:
         self._frame_max = self._handshake.frame_max
         self._repeat = Repeat()
         self._outbound_limit = max(limits.outbound_limit, limits.outbound_high_water)
+        self._told_blocked = False
+        self._late_reply: tuple[Channel, methods.Method, int] | None = None  # waits for this much to be durable
         self._in_step = True  # we know where in what the peer sends a frame begins
         self._partial: list[bytes] = []
         self._partial_size = 0
@@ -122,10 +137,10 @@ class Connection:
         self._heard = True
         if self.finished or not self._in_step:
             return
-        if self._partial_size or self.outbox.size >= self._outbound_limit:
+        if self._partial_size or self._waits():
             self._partial.append(data)
             self._partial_size += len(data)
-            if self._partial_size < self._wanted or self.outbox.size >= self._outbound_limit:
+            if not self.left_off:
                 return
             data = b"".join(self._partial)
             self._partial.clear()
@@ -142,8 +157,8 @@ class Connection:
             self._fail(bug)
         finally:
             agenda.release()
-        self._partial_size = len(data) - taken
-        if self._partial_size and not self.finished:
+        self._partial_size = 0 if self.finished else len(data) - taken
+        if self._partial_size:
             self._partial.append(data[taken:])
 
     def _receive(self, data: bytes) -> int:
@@ -155,11 +170,13 @@ class Connection:
         offset = 0
         if self.state is ConnectionState.EXPECTING_HEADER:
             offset = self._receive_protocol_header(data)
-        channels, repeat = self.channels, self._repeat
+        channels, repeat, alarms = self.channels, self._repeat, self._broker.alarms
         end = len(data)
         while not self.finished:
             if repeat.head is not None and data.startswith(repeat.head, offset):
                 offset = repeat.channel.receive_repeats(data, offset)
+                if alarms.blocking:
+                    self._block()
             if end - offset < FRAME_OVERHEAD:
                 self._wanted = FRAME_OVERHEAD
                 break
@@ -184,15 +201,16 @@ class Connection:
                         hot(channel, data, start, stop)
                     else:
                         self._receive_cold(kind, number, data[start:stop])
-                        if self.outbox.size >= self._outbound_limit:
-                            # A basic.get of a few octets is answered with any number of them. What follows waits with
-                            # us until these are taken, see resume.
+                        if self._waits():  # and what follows waits with it, see go_on
                             self._wanted = FRAME_OVERHEAD
                             break
-                elif kind == FRAME_HEADER:
-                    channel.receive_header(data, start, stop)
-                elif kind == FRAME_BODY:
-                    channel.receive_body(data, start, stop)
+                elif kind == FRAME_HEADER or kind == FRAME_BODY:
+                    if kind == FRAME_HEADER:
+                        channel.receive_header(data, start, stop)
+                    else:
+                        channel.receive_body(data, start, stop)
+                    if alarms.blocking:
+                        self._block()
                 else:
                     self._receive_cold(kind, number, data[start:stop])
             except SoftError as error:
@@ -271,20 +289,43 @@ class Connection:
                 return
             assert channel is not None, "a channel that is not open takes nothing but channel.open"
             channel.state = state
+            if isinstance(method, methods.ChannelCloseOk):
+                del self.channels[number]
+                return
+            written = self._broker.store.written
             if isinstance(method, methods.ChannelClose):
                 self._drop_channel(channel)
-                channel.send(methods.ChannelCloseOk())
-            elif isinstance(method, methods.ChannelCloseOk):
-                del self.channels[number]
+                reply: methods.Method | None = methods.ChannelCloseOk()
             else:
                 reply = HANDLERS[type(method)](channel, method)
-                if reply is not None and not getattr(method, "no_wait", False):
-                    channel.send(reply)
+            if reply is not None and not getattr(method, "no_wait", False):
+                self._answer(channel, reply, written)
         except SoftError as error:
             assert channel is not None, "channel.open has no soft errors"
             self._close_channel(channel, _blamed(error, payload))
         except HardError as error:
             raise _blamed(error, payload) from None
+
+    def _answer(self, channel: Channel, reply: methods.Method, written: int) -> None:
+        """Send the reply to a method; where the store has got more from it than the ``written`` before, when that is
+        safe."""
+        now_written = self._broker.store.written
+        if now_written == written:
+            channel.send(reply)
+        else:
+            self._late_reply = channel, reply, now_written
+            self.perform()
+
+    def perform(self) -> None:
+        """The store's watermark may have moved so far that the late reply can leave."""
+        if self._late_reply is None:  # the connection is closing, and has nothing to say any more
+            return
+        channel, reply, written = self._late_reply
+        if self._broker.store.durable < written:
+            self._broker.store.wait(self)
+        else:
+            self._late_reply = None
+            channel.send(reply)
 
     # Channels
 
@@ -404,11 +445,14 @@ class Connection:
     def _lose_step(self, error: HardError) -> None:
         """Close, and take nothing more: where in what comes a close-ok may be, nobody knows."""
         self._in_step = False
+        self._forget_input()
         self._close(error)
 
     def _leave(self) -> None:
         """Everything this peer had in the broker ends."""
         self._repeat.head = None
+        self._late_reply = None
+        self._unblock()
         for channel in self.channels.values():
             channel.leave()
         self.channels.clear()
@@ -421,15 +465,19 @@ class Connection:
         self.finished = True
         self.state = ConnectionState.CLOSED
         self.close_reason = reason
-        self._partial.clear()
+        self._forget_input()
         self._deadline = None
+
+    def _forget_input(self) -> None:
+        self._partial.clear()
+        self._partial_size = 0
 
     # Time
 
     def tick(self, now: float) -> None:
         """The time is ``now``, in seconds of any clock that does not jump. To be called about twice a second."""
         self._now = now
-        if self._heard:
+        if self._heard or not self.readable:  # RabbitMQ does not count the silence of blocked peers either
             self._heard = False
             self._last_heard = now
         if self._deadline is not None and now >= self._deadline:
@@ -455,12 +503,34 @@ class Connection:
         """The server leaves the peer's octets unread, but knows that it lives: its silence says nothing."""
         self._heard = True
 
-    # Room
+    # Waiting
+
+    @property
+    def readable(self) -> bool:
+        """Whether more of what the peer sends is wanted."""
+        return not (self.blocked or (self._late_reply is not None and self._partial_size >= WAITING_INPUT))
+
+    @property
+    def left_off(self) -> bool:
+        """Whether frames that were read are still to be taken, and can be now: ``go_on`` takes them."""
+        return self._partial_size >= self._wanted and not self._waits()
+
+    def _waits(self) -> bool:
+        """What the peer says next is not to be looked at yet.
+
+        A basic.get of a few octets is answered with any number of them; a reply that waits for the disk has to come
+        before what follows from later methods.
+        """
+        return self.outbox.size >= self._outbound_limit or self._late_reply is not None
+
+    def go_on(self) -> None:
+        """Take the frames that were left when the connection had to wait."""
+        if self.left_off:
+            self.receive_data(b"")
 
     def resume(self) -> None:
         """The peer has taken what was sent: frames that were left for that go on, and then deliveries may."""
-        if self._partial_size >= self._wanted:
-            self.receive_data(b"")
+        self.go_on()
         agenda = self._broker.agenda
         agenda.hold()
         try:
@@ -472,6 +542,34 @@ class Connection:
             self._fail(bug)
         finally:
             agenda.release()
+
+    # Alarms
+
+    def alarms_changed(self) -> None:
+        """Something else is low now, or nothing. For those that are not ``blocked`` it changes nothing."""
+        if self.blocked:
+            if not self._broker.alarms.blocking:
+                self._unblock()
+            self._tell_blocked()
+
+    def _block(self) -> None:
+        """The peer publishes while something is low."""
+        if not self.blocked:
+            self.blocked = True
+            self._broker.alarms.blocked += 1
+            self._tell_blocked()
+
+    def _unblock(self) -> None:
+        if self.blocked:
+            self.blocked = False
+            self._broker.alarms.blocked -= 1
+
+    def _tell_blocked(self) -> None:
+        """connection.blocked once, however many alarms there are, and connection.unblocked when all are over."""
+        reason = self._broker.alarms.reason if self.blocked else ""
+        if bool(reason) != self._told_blocked and self._handshake.client_can("connection.blocked"):
+            self._told_blocked = bool(reason)
+            self._send(methods.ConnectionBlocked(reason) if reason else methods.ConnectionUnblocked())
 
     def _send(self, method: methods.Method) -> None:
         self.outbox.write(fast.encode_frame(FRAME_METHOD, 0, methods.encode_method(method)))

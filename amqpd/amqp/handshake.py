@@ -26,6 +26,7 @@ CAPABILITIES: Table = {
     "exchange_exchange_bindings": True,
     "basic.nack": True,
     "consumer_cancel_notify": True,
+    "connection.blocked": True,
     "authentication_failure_close": True,
     "per_consumer_qos": True,
     "direct_reply_to": True,

@@ -17,7 +17,9 @@ from amqpd.auth.passwords import PasswordHash
 from amqpd.auth.permissions import FULL_ACCESS, Permissions
 from amqpd.auth.users import User, Users
 from amqpd.broker.agenda import Agenda
+from amqpd.broker.alarms import Alarms
 from amqpd.broker.client import Client
+from amqpd.broker.ready import Windows
 from amqpd.broker.statistics import BrokerStatistics
 from amqpd.broker.store import NullStore, Store
 from amqpd.broker.totals import Totals
@@ -50,6 +52,8 @@ class Broker:
     ) -> None:
         self.agenda = Agenda()
         self.totals = Totals()
+        self.alarms = Alarms()
+        self.windows = Windows()
         self.store = store or NullStore()
         self.users = Users(loopback_users)
         self.permissions = Permissions()
@@ -57,7 +61,9 @@ class Broker:
         self.clients: dict[Client, None] = {}
         self.connection_max = connection_max
         self._default_user = default_user
-        self.vhosts[DEFAULT_VHOST] = VHost(DEFAULT_VHOST, self.store, self.agenda, self.totals, make_token)
+        self.vhosts[DEFAULT_VHOST] = VHost(
+            DEFAULT_VHOST, self.store, self.agenda, self.totals, self.windows, make_token
+        )
         self.users.put(User(default_user, PasswordHash.of(default_password.encode()), frozenset({"administrator"})))
         self.permissions.put(DEFAULT_VHOST, default_user, FULL_ACCESS)
         for record in self.store.records():
@@ -85,12 +91,19 @@ class Broker:
             self.totals.connections_closed += 1
             client.close()
 
+    def close(self) -> None:
+        """The broker stops in an orderly way: nobody is connected any more, and all messages are back in their queues."""
+        for vhost in self.vhosts.values():
+            for queue in vhost.queues.values():
+                queue.close()
+
     def statistics(self) -> BrokerStatistics:
         """A snapshot. Reply queues, which come and go with their consumers, are not among the queues."""
-        totals = self.totals
+        totals, alarms = self.totals, self.alarms
         living = [queue for vhost in self.vhosts.values() for queue in vhost.queues.values()]
         return BrokerStatistics(
             connections=len(self.clients),
+            connections_blocked=alarms.blocked,
             channels=sum(len(client.sessions) for client in self.clients),
             consumers=sum(len(queue.subscribers) for queue in living),
             exchanges=sum(len(vhost.exchanges) for vhost in self.vhosts.values()),
@@ -109,5 +122,11 @@ class Broker:
             messages_delivered=totals.gone_delivered + sum(queue.delivered for queue in living),
             messages_redelivered=totals.gone_redelivered + sum(queue.redelivered for queue in living),
             messages_acked=totals.gone_acked + sum(queue.acked for queue in living),
+            memory_alarm=alarms.is_low("memory"),
+            disk_alarm=alarms.is_low("disk"),
+            memory_used=alarms.memory_used,
+            memory_limit=alarms.memory_limit,
+            disk_free=alarms.disk_free,
+            disk_free_limit=alarms.disk_free_limit,
             queues=tuple(queue.statistics() for queue in living if not queue.volatile),
         )

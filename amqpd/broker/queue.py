@@ -1,10 +1,9 @@
 """A queue: messages in order, and the consumers that take turns at them.
 
-Positions number a queue's messages from 1. What was never handed out lies in ``_ready``, whose positions have no gaps,
-so only the first is kept (``_head``) and a waiting message costs one reference. What came back lies in ``_returned``, a
-heap by position. Since messages are handed out from the front only, all that comes back is older than all that is
-ready: it goes first, it is exactly what must be marked redelivered, and requeueing to the original position is a push
-on the heap.
+What was never handed out lies in ``_ready``, in order; see ready.py. What came back lies in ``_returned``, a heap by
+position. Since messages are handed out from the front only, all that comes back is older than all that is ready: it
+goes first, it is exactly what must be marked redelivered, and requeueing to the original position is a push on the
+heap.
 
 Consumers that can take something stand in a ring. One that has no credit or no room when its turn comes leaves the ring
 (``idle``) and comes back by :meth:`Queue.activate`, so a turn costs the same however many consumers there are.
@@ -12,33 +11,33 @@ Consumers that can take something stand in a ring. One that has no credit or no 
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from heapq import heappop, heappush
 
 from amqpd.broker.agenda import Agenda, Work
 from amqpd.broker.message import Message
+from amqpd.broker.ready import MESSAGE_OVERHEAD, Ready, Windows
 from amqpd.broker.records import QueueRecord
 from amqpd.broker.statistics import QueueStatistics
 from amqpd.broker.store import QueueLog
 from amqpd.broker.subscriber import Subscriber
 from amqpd.errors import AccessRefused
 
-DELIVERY_OVERHEAD = 128
-"""Octets that a delivery is reckoned to cost beside its body, so that empty messages fill a peer's room too."""
-
 
 class Queue(Work):
     """One queue of one virtual host.
 
     ``owner`` is the connection an exclusive queue belongs to, as an opaque object. ``volatile`` marks the queue behind
-    a direct reply-to consumer: it can be published to and probed, but is nobody's to list, bind or consume from.
+    a direct reply-to consumer: it can be published to and probed, but is nobody's to list, bind or consume from. With
+    a ``log``, it starts with what is kept there.
     """
 
     __slots__ = (
         "_agenda",
-        "_head",
         "_log",
         "_ready",
         "_returned",
+        "_returned_octets",
         "_ring",
         "acked",
         "delivered",
@@ -46,7 +45,6 @@ class Queue(Work):
         "name",
         "owner",
         "published",
-        "ready_bytes",
         "record",
         "redelivered",
         "subscribers",
@@ -58,6 +56,7 @@ class Queue(Work):
         self,
         record: QueueRecord,
         agenda: Agenda,
+        windows: Windows,
         log: QueueLog | None = None,
         owner: object | None = None,
         volatile: bool = False,
@@ -69,7 +68,6 @@ class Queue(Work):
         self.volatile = volatile
         self.exists = True
         self.subscribers: list[Subscriber] = []
-        self.ready_bytes = 0
         self.unacked = 0
         self.published = 0
         self.delivered = 0
@@ -77,9 +75,9 @@ class Queue(Work):
         self.acked = 0
         self._agenda = agenda
         self._log = log
-        self._ready: deque[Message] = deque()
-        self._head = 1
+        self._ready = Ready(log, record.survives, windows, partial(agenda.schedule, self))
         self._returned: list[tuple[int, Message]] = []
+        self._returned_octets = 0
         self._ring: deque[Subscriber] = deque()
 
     def __str__(self) -> str:
@@ -90,18 +88,16 @@ class Queue(Work):
         """How many messages can be handed out: never handed out yet, or come back."""
         return len(self._ready) + len(self._returned)
 
+    @property
+    def ready_bytes(self) -> int:
+        """Octets of the bodies of those."""
+        return self._ready.octets + self._returned_octets
+
     # Messages in
 
     def enqueue(self, messages: Sequence[Message], octets: int) -> None:
         """Take new messages, whose bodies have ``octets`` in all."""
-        if self._log is not None:
-            position = self._head + len(self._ready)
-            for message in messages:
-                if message.persistent:
-                    self._log.append(position, message)
-                position += 1
-        self._ready.extend(messages)
-        self.ready_bytes += octets
+        self._ready.extend(messages, octets)
         self.published += len(messages)
         if self._ring:
             self._agenda.schedule(self)
@@ -112,7 +108,7 @@ class Queue(Work):
         if not self.exists:
             return
         heappush(self._returned, (position, message))
-        self.ready_bytes += len(message.body)
+        self._returned_octets += len(message.body)
         if self._ring:
             self._agenda.schedule(self)
 
@@ -122,7 +118,10 @@ class Queue(Work):
         """Hand ready messages to the consumers in the ring, one each in turn, or as many as it takes to the only
         one."""
         ring = self._ring
-        while ring and (self._ready or self._returned):
+        ready = self._ready
+        if ready.paged and ring:
+            ready.read_ahead()
+        while ring and (ready.in_memory or self._returned):
             subscriber = ring[0]
             credit = subscriber.credit()
             room = subscriber.room()
@@ -139,8 +138,10 @@ class Queue(Work):
 
     def get(self, no_ack: bool) -> tuple[int, Message, bool] | None:
         """Take the first ready message: its position, itself, and whether it is a redelivery."""
-        if not (self._ready or self._returned):
-            return None
+        if not self._returned:
+            self._ready.read_now()
+            if not self._ready.in_memory:
+                return None
         positions, messages, redelivered = self._take(1, 1)
         self._count_out(positions, redelivered, no_ack)
         return positions[0], messages[0], redelivered
@@ -159,38 +160,18 @@ class Queue(Work):
     def purge(self) -> int:
         """Drop what is ready, not what is unacked. Returns how many messages that were."""
         count = self.ready
+        returned, self._returned = self._returned, []
+        self._returned_octets = 0
+        start, stop = self._ready.clear()
         if self._log is not None:
-            positions = [position for position, _ in self._returned]
-            positions += range(self._head, self._head + len(self._ready))
-            self._log.remove(positions)
-        self._head += len(self._ready)
-        self._ready.clear()
-        self._returned.clear()
-        self.ready_bytes = 0
+            self._log.remove([position for position, _ in returned])
+            self._log.clear(start, stop)
         return count
 
     def _take(self, limit: int, room: int) -> tuple[Sequence[int], list[Message], bool]:
         """The first messages: at least one, at most ``limit``, and none after the one that exhausts ``room``."""
-        if self._returned:
-            return self._take_returned(limit, room)
-        ready = self._ready
-        if len(ready) <= limit and self.ready_bytes + DELIVERY_OVERHEAD * len(ready) <= room:
-            messages = list(ready)
-            ready.clear()
-            self.ready_bytes = 0
-        else:
-            messages = []
-            while ready and len(messages) < limit and room > 0:
-                message = ready.popleft()
-                messages.append(message)
-                octets = len(message.body)
-                self.ready_bytes -= octets
-                room -= octets + DELIVERY_OVERHEAD
-        positions = range(self._head, self._head + len(messages))
-        self._head = positions.stop
-        return positions, messages, False
-
-    def _take_returned(self, limit: int, room: int) -> tuple[list[int], list[Message], bool]:
+        if not self._returned:
+            return self._ready.take(limit, room)
         positions: list[int] = []
         messages: list[Message] = []
         while self._returned and len(messages) < limit and room > 0:
@@ -198,8 +179,8 @@ class Queue(Work):
             positions.append(position)
             messages.append(message)
             octets = len(message.body)
-            self.ready_bytes -= octets
-            room -= octets + DELIVERY_OVERHEAD
+            self._returned_octets -= octets
+            room -= octets + MESSAGE_OVERHEAD
         return positions, messages, True
 
     def _count_out(self, positions: Sequence[int], redelivered: bool, no_ack: bool) -> None:
@@ -242,9 +223,16 @@ class Queue(Work):
         gone, self.subscribers = self.subscribers, []
         self._ready.clear()
         self._returned.clear()
+        self._returned_octets = 0
         self._ring.clear()
-        self.ready_bytes = 0
+        if self._log is not None:
+            self._log.drop()
         return gone
+
+    def close(self) -> None:
+        """The broker stops: the log learns what was never handed out."""
+        if self._log is not None:
+            self._log.close(self._ready.delivered)
 
     def statistics(self) -> QueueStatistics:
         return QueueStatistics(

@@ -26,9 +26,14 @@ class QueueStatistics:
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatistics:
-    """The whole broker at one moment: gauges (what there is now), counters (since it started), and every queue."""
+    """The whole broker at one moment: gauges (what there is now), counters (since it started), and every queue.
+
+    Memory and disk are in octets, as they were last measured: what is used or free, and where the alarm begins. None:
+    no disk is looked after.
+    """
 
     connections: int
+    connections_blocked: int
     channels: int
     consumers: int
     exchanges: int
@@ -47,4 +52,10 @@ class BrokerStatistics:
     messages_delivered: int
     messages_redelivered: int
     messages_acked: int
+    memory_alarm: bool
+    disk_alarm: bool
+    memory_used: int
+    memory_limit: int
+    disk_free: int | None
+    disk_free_limit: int | None
     queues: tuple[QueueStatistics, ...]

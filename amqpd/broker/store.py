@@ -1,34 +1,93 @@
-"""The seam below the broker: where durable things are kept.
+"""The seam below the broker: where durable things are kept, and where a long queue's messages wait.
 
 Writing is synchronous and buffered; durability is a *watermark* that follows. ``written`` counts what was handed to the
 store, ``durable`` says up to which count it would survive a crash. Whatever must wait for the disk remembers
-``written`` and waits until ``durable`` has reached it; publisher confirms do. The same shape serves an fsync, a
-replicated log and a remote acknowledgement.
+``written`` and waits until ``durable`` has reached it: publisher confirms, tx.commit-ok, the answers to durable
+declarations. The same shape serves an fsync, a replicated log and a remote acknowledgement.
 
-What a durable store will need beside this is to hand a queue its messages back, and to let tx.commit-ok and the answers
-to durable declarations wait too; both come with it.
+A :class:`QueueLog` is the other half: what a queue hands to it, the queue gets back, after a restart or because it let
+go of it to save memory. Reading may take time, so it answers later; a consumer never waits for it in the event loop.
 
-:class:`NullStore` keeps nothing: durable things live as long as the process.
+:class:`NullStore` keeps nothing: durable things live as long as the process, and all messages lie in memory.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from amqpd.broker.agenda import Agenda, Work
 from amqpd.broker.message import Message
-from amqpd.broker.records import Record
+from amqpd.broker.records import QueueRecord, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a log holds of a queue that lived before: how many messages, and the octets of their bodies.
+
+    The next message gets position ``next``. Below ``delivered``, messages may have been handed out before: they will be
+    redeliveries.
+    """
+
+    count: int = 0
+    octets: int = 0
+    next: int = 1
+    delivered: int = 1
+
+
+class Page(NamedTuple):
+    """Messages that were read back: runs of them, each with the position of its first, the others following on.
+
+    All that the log holds below position ``stop`` is in the runs, from where the reading began.
+    """
+
+    runs: list[tuple[int, list[Message]]]
+    stop: int
+
+
+TakePage = Callable[[Page], None]
 
 
 class QueueLog:
-    """The persistent messages of one durable queue, by position.
+    """The messages of one queue that are not only in memory, by position.
 
-    Positions grow within a queue and are never used twice.
+    Positions grow within a queue and are never used twice. ``kept`` is what was there when the log was opened.
     """
 
-    def append(self, position: int, message: Message) -> None:
+    kept: Kept = Kept()
+
+    def append(self, position: int, messages: Sequence[Message], octets: int, paged: bool) -> None:
+        """Keep these; the first has ``position``, each further one the next. Their bodies have ``octets`` in all.
+
+        In a durable queue the persistent ones shall survive a crash. ``paged``: the queue lets go of them, so all must
+        be kept, transient ones as long as the process lives. The others are passed over.
+        """
         raise NotImplementedError
 
     def remove(self, positions: Sequence[int]) -> None:
-        """These messages are settled. Positions that were never appended (transient messages) are passed over."""
+        """These messages are settled; each once. Positions that were not kept are passed over."""
+        raise NotImplementedError
+
+    def clear(self, start: int, stop: int) -> None:
+        """All positions from ``start`` up to ``stop``, whatever is there, are settled."""
+        raise NotImplementedError
+
+    def read(self, start: int, take: TakePage) -> Page | None:
+        """Read back from position ``start`` on, as much as is good to have at a time.
+
+        What is still in memory is returned at once. Otherwise None, and ``take`` is called with the page later.
+        """
+        raise NotImplementedError
+
+    def read_now(self, start: int) -> Page:
+        """The same for someone who cannot wait, at the price that everybody else does."""
+        raise NotImplementedError
+
+    def close(self, delivered: int) -> None:
+        """The broker stops in an orderly way: from position ``delivered`` on, nothing was ever handed out."""
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """The queue is deleted, and its messages with it."""
         raise NotImplementedError
 
 
@@ -56,15 +115,15 @@ class Store:
         raise NotImplementedError
 
     def erase(self, record: Record) -> None:
-        """Forget a declared thing, and with a queue its messages."""
+        """Forget a declared thing."""
         raise NotImplementedError
 
     def records(self) -> Iterable[Record]:
         """What was kept, in an order in which it can be applied: queues and exchanges before their bindings."""
         raise NotImplementedError
 
-    def open_log(self, vhost: str, queue: str) -> QueueLog | None:
-        """The log of a durable queue; None where nothing outlives the process anyway."""
+    def open_log(self, record: QueueRecord) -> QueueLog | None:
+        """The log of a queue whose record was saved, or that does not survive. None: its messages stay in memory."""
         raise NotImplementedError
 
 
@@ -80,5 +139,5 @@ class NullStore(Store):
     def records(self) -> Iterable[Record]:
         return ()
 
-    def open_log(self, vhost: str, queue: str) -> QueueLog | None:
+    def open_log(self, record: QueueRecord) -> QueueLog | None:
         return None

@@ -21,6 +21,7 @@ from amqpd.broker.exchange import (
 )
 from amqpd.broker.message import join_address
 from amqpd.broker.queue import Queue
+from amqpd.broker.ready import Windows
 from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord, Record
 from amqpd.broker.routing import Router
 from amqpd.broker.store import Store
@@ -42,7 +43,15 @@ PREDECLARED = (
 class VHost:
     """One tenant's exchanges, queues and bindings. Errors are the soft errors of AMQP, with RabbitMQ's texts."""
 
-    def __init__(self, name: str, store: Store, agenda: Agenda, totals: Totals, make_token: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        agenda: Agenda,
+        totals: Totals,
+        windows: Windows,
+        make_token: Callable[[], str],
+    ) -> None:
         self.name = name
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
@@ -50,6 +59,7 @@ class VHost:
         self.store = store
         self.agenda = agenda
         self.totals = totals
+        self.windows = windows
         self.make_token = make_token
         self._bindings_to: dict[Destination, dict[Binding, None]] = {}
         self._owned: dict[object, dict[Queue, None]] = {}
@@ -141,7 +151,7 @@ class VHost:
     def make_reply_queue(self, owner: object) -> Queue:
         """The volatile queue behind one direct reply-to consumer."""
         record = QueueRecord(self.name, f"{REPLY_TO}.{self.make_token()}", exclusive=True, auto_delete=True)
-        self._add_queue(Queue(record, self.agenda, owner=owner, volatile=True))
+        self._add_queue(Queue(record, self.agenda, self.windows, owner=owner, volatile=True))
         return self.queues[record.name]
 
     def probe_queue(self, name: str, owner: object) -> Queue:
@@ -244,8 +254,8 @@ class VHost:
                 self.exchanges[record.name] = make_exchange(record)
                 self.router.forget()
             case QueueRecord():
-                log = self.store.open_log(self.name, record.name) if record.survives else None
-                self._add_queue(Queue(record, self.agenda, log, owner))
+                log = self.store.open_log(record)
+                self._add_queue(Queue(record, self.agenda, self.windows, log, owner))
             case BindingRecord():
                 source = self._exchange(record.source)
                 is_queue = record.destination_kind == "queue"

@@ -36,6 +36,12 @@ COUNTER = CounterMetricFamily
 
 BROKER = (
     Family(GAUGE, "connections", "connections", "Connections open now"),
+    Family(
+        GAUGE,
+        "connections_blocked",
+        "connections_blocked",
+        "Connections that published and are not read: see the alarms",
+    ),
     Family(GAUGE, "channels", "channels", "Channels open now"),
     Family(GAUGE, "consumers", "consumers", "Consumers there are now"),
     Family(GAUGE, "exchanges", "exchanges", "Exchanges there are now"),
@@ -46,6 +52,19 @@ BROKER = (
     Family(COUNTER, "queues_declared", "queues_declared", "Declarations of queues, also of those there already"),
     Family(COUNTER, "queues_created", "queues_created", "Queues created"),
     Family(COUNTER, "queues_deleted", "queues_deleted", "Queues deleted"),
+)
+
+RESOURCES = (
+    Family(GAUGE, "alarms_memory_used_watermark", "memory_alarm", "1 if memory is low, and publishers are blocked"),
+    Family(
+        GAUGE, "alarms_free_disk_space_watermark", "disk_alarm", "1 if disk space is low, and publishers are blocked"
+    ),
+    Family(GAUGE, "memory_used_bytes", "memory_used", "Memory that counts: resident, without mapped files"),
+    Family(GAUGE, "resident_memory_limit_bytes", "memory_limit", "Use of memory above which publishers are blocked"),
+    Family(GAUGE, "disk_space_available_bytes", "disk_free", "Free space where the store is"),
+    Family(
+        GAUGE, "disk_space_available_limit_bytes", "disk_free_limit", "Free space below which publishers are blocked"
+    ),
 )
 
 PROTOCOL_LABELS = {"protocol": "amqp091"}
@@ -102,6 +121,7 @@ class StatisticsCollector(Collector):
         yield _build_info()
         yield GaugeMetricFamily(PREFIX + "queues", "Queues there are now", value=len(self._statistics.queues))
         yield from self._totals(BROKER, {})
+        yield from self._totals(RESOURCES, {})
         yield from self._totals(PROTOCOL, PROTOCOL_LABELS)
         yield from self._totals(QUEUE_TYPE, QUEUE_TYPE_LABELS)
         yield from self._queues()
@@ -110,7 +130,9 @@ class StatisticsCollector(Collector):
     def _totals(self, families: tuple[Family, ...], labels: dict[str, str]) -> Iterator[Metric]:
         for kind, name, field, documentation in families:
             metric = kind(PREFIX + name, documentation, labels=tuple(labels))
-            metric.add_metric(tuple(labels.values()), getattr(self._statistics, field))
+            value = getattr(self._statistics, field)
+            if value is not None:  # what there is none of has no value, and 0 would be one
+                metric.add_metric(tuple(labels.values()), value)
             yield metric
 
     def _queues(self) -> Iterator[Metric]:

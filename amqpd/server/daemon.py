@@ -1,16 +1,20 @@
 """The life of the process: start, serve, drain.
 
-anyio holds it together: a task group has the ticker, the metrics and the wait for a signal, and its end is the end of
-them all. A connection needs no task; see pump.py. SIGTERM and SIGINT drain: no new connections, connection.close (320)
+anyio holds it together: a task group has the ticker, the store's threads, the metrics and the wait for a signal, and
+its end is the end of them all. A connection needs no task; see pump.py. SIGTERM and SIGINT drain: no new connections, connection.close (320)
 to every client, and the socket closed when it answers or when the limit for that is over. A second signal is from
-someone who does not want to wait for that.
+someone who does not want to wait for that. Then the store learns how far each queue was handed out; any other end, a
+crash or a failure of ours, is what the store is made for.
 """
 
 import asyncio
 import gc
 import signal
 import socket
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 
 import anyio
 import structlog
@@ -20,8 +24,11 @@ from amqpd import __version__
 from amqpd.broker.broker import Broker
 from amqpd.config import Settings
 from amqpd.server.listening import BACKLOG, listen, raise_file_limit, shown
+from amqpd.server.persister import SWITCH_INTERVAL_S, Persister, Worker
 from amqpd.server.pump import Pump, Pumps
 from amqpd.server.scrape import serve_metrics
+from amqpd.server.watch import Watch
+from amqpd.store import DurableStore, open_store
 
 TICK_S = 0.5
 """How often connections learn the time: a heartbeat is at least 1 s, and due when half of it is over."""
@@ -35,20 +42,35 @@ log = structlog.get_logger()
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. CannotListen: an address is taken or is not this machine's."""
+    """Serve until SIGTERM or SIGINT.
+
+    CannotListen: an address is taken or is not this machine's. StoreUnusable: the data directory is not for us.
+    """
     anyio.run(serve, settings, backend_options={"use_uvloop": _has_uvloop()})
 
 
 async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED) -> None:
     """Run a broker in the present event loop until SIGTERM or SIGINT. Tells its port when it listens."""
     raise_file_limit(settings.connection_max)
-    broker = Broker(
-        default_user=settings.default_user,
-        default_password=settings.default_pass,
-        loopback_users=settings.loopback_users,
-        connection_max=settings.connection_max,
-    )
-    pumps = Pumps(broker, settings.limits())
+    with _store(settings) as store:
+        broker = Broker(
+            store,
+            default_user=settings.default_user,
+            default_password=settings.default_pass,
+            loopback_users=settings.loopback_users,
+            connection_max=settings.connection_max,
+        )
+        pumps = Pumps(broker, settings.limits())
+        if store is None:
+            await _serve(settings, pumps, task_status)
+        else:
+            async with _persisting(store, pumps):
+                await _serve(settings, pumps, task_status)
+    log.info("stopped")
+
+
+async def _serve(settings: Settings, pumps: Pumps, task_status: TaskStatus[int]) -> None:
+    """Until a signal has come, and all clients have left."""
     with (
         listen("port", settings.host, settings.port) as amqp_socket,
         listen("metrics_port", settings.metrics_host, settings.metrics_port) as metrics_socket,
@@ -57,8 +79,8 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
         server = await asyncio.get_running_loop().create_server(lambda: Pump(pumps), sock=amqp_socket, backlog=BACKLOG)
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_tick, pumps)
-                tasks.start_soon(serve_metrics, broker, metrics_socket)
+                tasks.start_soon(_tick, pumps, _watch(settings, pumps.broker))
+                tasks.start_soon(serve_metrics, pumps.broker, metrics_socket)
                 _collect_garbage_seldom()
                 _announce(settings, amqp_socket, metrics_socket)
                 task_status.started(amqp_socket.getsockname()[1])
@@ -70,13 +92,52 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
         finally:
             server.close()
             pumps.abort()
-    log.info("stopped")
 
 
-async def _tick(pumps: Pumps) -> None:
+@contextmanager
+def _store(settings: Settings) -> Iterator[DurableStore | None]:
+    """The store in the data directory, or None: all in memory."""
+    if settings.in_memory:
+        yield None
+        return
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with open_store(Path(settings.data_dir)) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _persisting(store: DurableStore, pumps: Pumps) -> AsyncIterator[None]:
+    """While this lasts, what the store collects is written; and at its end, if that is an orderly one, all of it."""
+    broker = pumps.broker
+    files = {"store.mdb": store.main, "spill.mdb": store.spill}
+    persisters: list[Persister] = []
+    with ExitStack() as workers:
+        reader = workers.enter_context(Worker("reader"))
+        for name, journal in files.items():
+            writer = workers.enter_context(Worker(f"writer of {name}"))
+            persisters.append(Persister(name, journal, broker.agenda, broker.alarms, writer, reader, go_on=pumps.write))
+        try:
+            yield
+        finally:
+            for persister in persisters:
+                persister.stop()
+    await anyio.sleep(0)  # what the workers have done last is told
+    broker.close()
+    store.close()
+    for persister in persisters:
+        persister.write_the_rest()
+
+
+def _watch(settings: Settings, broker: Broker) -> Watch:
+    directory = None if settings.in_memory else Path(settings.data_dir)
+    return Watch(broker.alarms, settings.memory_high_watermark, settings.disk_free_limit, directory)
+
+
+async def _tick(pumps: Pumps, watch: Watch) -> None:
     while True:
-        await anyio.sleep(TICK_S)
+        watch.tick()
         pumps.tick(anyio.current_time())
+        await anyio.sleep(TICK_S)
 
 
 async def _drain(pumps: Pumps, timeout_s: float, signals: AsyncIterator[signal.Signals]) -> None:
@@ -96,12 +157,14 @@ async def _drain(pumps: Pumps, timeout_s: float, signals: AsyncIterator[signal.S
 
 
 def _announce(settings: Settings, amqp_socket: socket.socket, metrics_socket: socket.socket) -> None:
-    log.warning("in_memory", reason="queues and messages, durable ones too, do not survive the end of this process")
+    if settings.in_memory:
+        log.warning("in_memory", reason="queues and messages, durable ones too, do not survive this process")
     host, port = amqp_socket.getsockname()[:2]
     log.info(
         "listening",
         host=host,
         port=port,
+        data=None if settings.in_memory else str(Path(settings.data_dir).absolute()),
         metrics=f"http://{shown(metrics_socket.getsockname())}/metrics",
         version=__version__,
         loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],

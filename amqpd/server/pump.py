@@ -7,6 +7,7 @@ task, a loop hop and two changes of the poll set for each chunk.
 Both ways push back. When the peer takes its octets slower than they come, the transport's ``pause_writing`` stalls the
 outbox, so that deliveries wait in their queues. When replies pile up all the same, because the peer asks and does not
 read, it is not read either. Its heartbeats go unread then; as long as it takes some of what it asked for, it lives.
+There are more reasons not to read a peer; ``Pump.regulate`` has them all.
 
 A socket that is closed keeps what its peer has not taken yet, for as long as the peer may take to answer
 connection.close; after that it is cut off.
@@ -14,6 +15,7 @@ connection.close; after that it is cut off.
 
 import asyncio
 import math
+import socket
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -40,6 +42,10 @@ uvloop would go on and take up to 8 MiB from this peer before it looks at any ot
 than one outbox full in that time. So a publisher that sends without a pause is read once in each turn of the loop.
 """
 
+TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
+"""Linux tells the state of a socket's TCP connection by this option; its first octet is one of the kernel's numbers."""
+TCP_ESTABLISHED = 1
+
 WARNINGS = frozenset(
     (
         "authentication_failed",
@@ -63,8 +69,10 @@ class Pumps:
         self.limits = limits
         self.open: set[Pump] = set()
         self.waking: list[Pump] = []
+        self.blocked: set[Pump] = set()
         self._stopping = ""
         self._emptied = asyncio.Event()
+        broker.alarms.changed = self._alarms_changed
 
     def write(self) -> None:
         """Send what all outboxes hold: once for each read, whoever it was for."""
@@ -86,8 +94,20 @@ class Pumps:
 
     def leave(self, pump: "Pump") -> None:
         self.open.discard(pump)
+        self.blocked.discard(pump)
         if not self.open:
             self._emptied.set()
+
+    def _alarms_changed(self) -> None:
+        """In the middle of whatever the broker does: what follows from it comes after that."""
+        asyncio.get_running_loop().call_soon(self._pass_on_alarms)
+
+    def _pass_on_alarms(self) -> None:
+        blocked, self.blocked = self.blocked, set()
+        for pump in blocked:
+            pump.connection.alarms_changed()
+            pump.regulate()
+        self.write()
 
     async def shut_down(self, reason: str) -> None:
         """Tell every peer that the broker stops, and wait until all are gone."""
@@ -115,6 +135,8 @@ class Pump(asyncio.Protocol):
         self._name = ""
         self._takes_pieces = False
         self._reading = True
+        self._rests = False
+        self._choked = False
         self._unsent: float = math.inf
         self._resuming = False
         self._silent = False
@@ -147,26 +169,48 @@ class Pump(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.connection.receive_data(data)
+        if len(data) >= LARGE_READ:
+            self._rests = True
+            self._loop.call_soon(self._read_on)
+        self._follow_up()
+
+    def _follow_up(self) -> None:
+        """Input was taken: send what it has caused, to whomever, and see what becomes of this connection."""
         if self._pumps.waking:
             self._pumps.write()
         if self.connection.finished:
             self._close()
-        elif len(data) >= LARGE_READ and self._reading:
-            self._transport.pause_reading()
-            self._loop.call_soon(self._read_on)
+        else:
+            self.regulate()
 
     def _read_on(self) -> None:
-        if self._reading and not self._transport.is_closing():
-            self._transport.resume_reading()
+        self._rests = False
+        self.regulate()
+
+    def regulate(self) -> None:
+        """Read the peer, or don't: to be called when something has changed that speaks for or against it.
+
+        It is not read while it has more to take than the limit allows, while its connection is blocked by an alarm or
+        waits for the disk with much input in hand, and after a large read until the others had their turn.
+        """
+        connection = self.connection
+        if connection.blocked:
+            self._pumps.blocked.add(self)
+        wanted = connection.readable and not (self._choked or self._rests)
+        if wanted != self._reading and not self._transport.is_closing():
+            self._reading = wanted
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         self.connection.outbox.stalled = True
 
     def resume_writing(self) -> None:
         self.connection.outbox.stalled = False
-        if not self._reading:
-            self._reading = True
-            self._transport.resume_reading()
+        self._choked = False
+        self.regulate()
         self._resume()
 
     def eof_received(self) -> None:
@@ -197,25 +241,33 @@ class Pump(asyncio.Protocol):
         if chunks and not self._transport.is_closing():
             self.connection.sent()
             self._send(chunks)
-            if self._reading and self._transport.get_write_buffer_size() > self._pumps.limits.outbound_limit:
-                self._reading = False
+            if not self._choked and self._transport.get_write_buffer_size() > self._pumps.limits.outbound_limit:
+                self._choked = True
                 self._unsent = math.inf
-                self._transport.pause_reading()
         if self.connection.finished:
             self._close()
-        elif was_full and not outbox.stalled and not self._resuming:
-            # The transport took it all. Other connections come first: no peer holds the loop until its queue is empty.
+            return
+        if self._choked or not self._reading:
+            self.regulate()
+        if outbox.stalled:
+            return
+        # The transport took it all. Other connections come first: no peer holds the loop until its queue is empty.
+        if was_full and not self._resuming:
             self._resuming = True
             self._loop.call_soon(self._resume)
+        elif self.connection.left_off:  # until now, for the disk
+            self._loop.call_soon(self._go_on)
 
     def tick(self, now: float) -> None:
         """Pass on the time. Whatever fails in that is this connection's end and not the ticker's."""
-        if not self._reading:
+        if self._choked:
             unsent = self._transport.get_write_buffer_size()
             if unsent < self._unsent:
                 self.connection.not_read()
             self._unsent = unsent
         try:
+            if self.connection.blocked and self._pumps.broker.alarms.reason and self._is_deserted():
+                self.eof_received()
             self.connection.tick(now)
         except Exception as bug:  # noqa: BLE001 - it is reported, and must not reach the other connections
             self._report("internal_error", error=bug)
@@ -237,7 +289,19 @@ class Pump(asyncio.Protocol):
     def _resume(self) -> None:
         self._resuming = False
         self.connection.resume()
-        self._pumps.write()
+        self._follow_up()
+
+    def _go_on(self) -> None:
+        self.connection.go_on()
+        self._follow_up()
+
+    def _is_deserted(self) -> bool:
+        """Whether the peer has left, or will send no more: told by the kernel, since who does not read hears no end.
+
+        Not everywhere: elsewhere the heartbeats find out when they cannot be sent, as in RabbitMQ.
+        """
+        connected = self._transport.get_extra_info("socket")
+        return TCP_INFO is not None and connected.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 1)[0] != TCP_ESTABLISHED
 
     def _send(self, chunks: list[Chunk]) -> None:
         if self._takes_pieces:

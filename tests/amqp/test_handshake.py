@@ -58,6 +58,7 @@ def test_a_right_header_is_answered_by_what_we_can_do(stranger: Peer, header: by
         "exchange_exchange_bindings": True,
         "basic.nack": True,
         "consumer_cancel_notify": True,
+        "connection.blocked": True,
         "authentication_failure_close": True,
         "per_consumer_qos": True,
         "direct_reply_to": True,

@@ -173,6 +173,7 @@ class Stage:
     def __init__(self, split: Split = in_one_read, limits: Limits | None = None, **broker: Any) -> None:
         tokens = count(1)
         self.broker = Broker(make_token=lambda: str(next(tokens)), **broker)
+        self.broker.alarms.changed = self._pass_on_alarms
         self.limits = limits or Limits()
         self.now = 1000.0
         self.peers: list[Peer] = []
@@ -205,16 +206,30 @@ class Stage:
         self._said.append((peer, data))
 
     def deliver(self) -> None:
-        """What was said arrives, and what the broker answers is written to the sockets."""
+        """What was said arrives, as far as it is read, and what the broker answers is written to the sockets."""
         said, self._said = self._said, []
+        for peer in self.peers:
+            peer.arrive()
         for peer, data in said:
-            for part in self.split(data):
-                peer.connection.receive_data(part)
-                self.write()
+            peer.unread += self.split(data)
+            peer.arrive()
 
     def write(self) -> None:
         for peer in self.peers:
             peer.write()
+
+    def sync(self) -> None:
+        """All that was handed to the store is safe now."""
+        self.deliver()
+        store, agenda = self.broker.store, self.broker.agenda
+        store.advance(store.written, agenda)
+        agenda.settle()
+        self.write()
+
+    def _pass_on_alarms(self) -> None:
+        for peer in self.peers:
+            peer.connection.alarms_changed()
+        self.write()
 
     def wait(self, seconds: float) -> None:
         """The time passes."""
@@ -239,8 +254,8 @@ class Stage:
 class Peer:
     """One side of a conversation, the other being a connection of the broker.
 
-    ``reads`` False plays a peer that does not read: nothing is taken from its outbox any more. ``sizes`` has the
-    payload sizes of all body frames heard.
+    ``reads`` False plays a peer that does not read: nothing is taken from its outbox any more. ``unread`` is what it
+    has said while the broker did not want to read it. ``sizes`` has the payload sizes of all body frames heard.
     """
 
     stage: Stage
@@ -249,6 +264,7 @@ class Peer:
     reads: bool = True
     frame_max: int = FRAME_MIN_SIZE
     heard: deque[Item] = field(default_factory=deque)
+    unread: deque[bytes] = field(default_factory=deque)
     reports: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
 
@@ -326,10 +342,16 @@ class Peer:
         self.connection.resume()
         self.stage.write()
 
-    # The server's part: from the outbox to the peer
+    # The server's part: from the peer to the connection, and from the outbox to the peer
+
+    def arrive(self) -> None:
+        """As a server does it: what the peer has said is read as long as it is wanted."""
+        while self.unread and self.connection.readable:
+            self.connection.receive_data(self.unread.popleft())
+            self.stage.write()
 
     def write(self) -> None:
-        """As a server does it: what waits is sent, and if that made room, the connection goes on."""
+        """As a server does it: what waits is sent, and if that made room, or a reply had to wait, it goes on."""
         while self.reads:
             was_full = self.connection.outbox.room() <= 0
             data = b"".join(self.connection.outbox.take())
@@ -339,9 +361,14 @@ class Peer:
                 self.connection.sent()
                 self._octets += data
                 self._read()
-            if not was_full or self.connection.outbox.stalled:
+            if self.connection.outbox.stalled:
                 break
-            self.connection.resume()
+            if was_full:
+                self.connection.resume()
+            elif self.connection.left_off:
+                self.connection.go_on()
+            else:
+                break
 
     def _wake(self) -> None:
         assert not self._woken, "the server was told twice"

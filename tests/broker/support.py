@@ -4,7 +4,7 @@ A :class:`Peer` is one application with one session. What it was delivered is re
 that body, ``"a*"`` the same as a redelivery.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -14,8 +14,9 @@ from amqpd.broker.client import Client
 from amqpd.broker.message import Message, make_message
 from amqpd.broker.queue import Queue
 from amqpd.broker.receiver import Mailbox
+from amqpd.broker.ready import Windows
 from amqpd.broker.records import QueueRecord, Record
-from amqpd.broker.store import QueueLog, Store
+from amqpd.broker.store import Page, QueueLog, Store, TakePage
 from amqpd.broker.subscriber import Subscriber
 from amqpd.errors import AMQPError
 from amqpd.wire.properties import Properties
@@ -116,6 +117,7 @@ class Disk(Store):
         super().__init__()
         self.kept: list[Record] = list(records)
         self.logs: dict[str, DiskLog] = {}
+        self.readings: list[Callable[[], None]] = []
 
     def save(self, record: Record) -> None:
         self.kept.append(record)
@@ -123,33 +125,63 @@ class Disk(Store):
 
     def erase(self, record: Record) -> None:
         self.kept.remove(record)
-        if isinstance(record, QueueRecord):
-            self.logs.pop(record.name, None)
         self.written += 1
 
     def records(self) -> Iterable[Record]:
         return list(self.kept)
 
-    def open_log(self, vhost: str, queue: str) -> QueueLog:
-        return self.logs.setdefault(queue, DiskLog(self))
+    def open_log(self, record: QueueRecord) -> QueueLog:
+        return self.logs.setdefault(record.name, DiskLog(self, record.name))
+
+    def read(self) -> None:
+        """What queues have asked for is read now."""
+        readings, self.readings = self.readings, []
+        for reading in readings:
+            reading()
 
 
 class DiskLog(QueueLog):
-    def __init__(self, disk: Disk) -> None:
-        self.disk = disk
-        self.messages: dict[int, Message] = {}
+    """``pages_of``: how many messages are read at a time."""
 
-    def append(self, position: int, message: Message) -> None:
-        assert position not in self.messages
-        self.messages[position] = message
-        self.disk.written += 1
+    def __init__(self, disk: Disk, name: str, pages_of: int = 3) -> None:
+        self.disk = disk
+        self.name = name
+        self.pages_of = pages_of
+        self.messages: dict[int, Message] = {}
+        self.closed_at: int | None = None
+
+    def append(self, position: int, messages: Sequence[Message], octets: int, paged: bool) -> None:
+        for number, message in enumerate(messages, position):
+            if message.persistent or paged:
+                assert number not in self.messages
+                self.messages[number] = message
+                self.disk.written += message.persistent
 
     def remove(self, positions: Sequence[int]) -> None:
         for position in positions:
             self.messages.pop(position, None)
 
+    def clear(self, start: int, stop: int) -> None:
+        self.remove([position for position in self.messages if start <= position < stop])
+
+    def read(self, start: int, take: TakePage) -> Page | None:
+        self.disk.readings.append(lambda: take(self.read_now(start)))
+        return None
+
+    def read_now(self, start: int) -> Page:
+        found = [(position, [self.messages[position]]) for position in sorted(self.messages) if position >= start]
+        runs = found[: self.pages_of]
+        return Page(runs, runs[-1][0] + 1 if len(found) > len(runs) else 1 << 60)
+
+    def close(self, delivered: int) -> None:
+        self.closed_at = delivered
+
+    def drop(self) -> None:
+        self.messages.clear()
+        del self.disk.logs[self.name]
+
     @property
-    def kept(self) -> dict[int, str]:
+    def kept_bodies(self) -> dict[int, str]:
         return {position: message.body.decode() for position, message in self.messages.items()}
 
 
@@ -158,7 +190,7 @@ class BareQueue:
 
     def __init__(self, log: QueueLog | None = None) -> None:
         self.agenda = Agenda()
-        self.queue = Queue(QueueRecord("/", "q"), self.agenda, log)
+        self.queue = Queue(QueueRecord("/", "q", durable=log is not None), self.agenda, Windows(), log)
 
     def put(self, *bodies: str, persistent: bool = False) -> None:
         messages = [message(body, persistent=persistent) for body in bodies]

@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from amqpd.broker.broker import Broker
 from amqpd.broker.client import Client
 from amqpd.broker.message import Message, join_address, make_message
-from amqpd.broker.queue import DELIVERY_OVERHEAD
+from amqpd.broker.ready import MESSAGE_OVERHEAD
 from amqpd.broker.receiver import Receiver
 from amqpd.errors import AccessRefused, PreconditionFailed
 from tests.broker.support import PERSISTENT, Disk
@@ -158,7 +158,7 @@ class Actor(Receiver):
         for message in messages:
             assert taker.has_credit()
             assert self.octets > 0
-            self.octets -= len(message.body) + DELIVERY_OVERHEAD
+            self.octets -= len(message.body) + MESSAGE_OVERHEAD
             taker.line.take(number_of(message), redelivered, taker.no_ack)
             self.last_tag += 1
             if not taker.no_ack:
@@ -372,7 +372,7 @@ class Model(RuleBasedStateMachine):
         actor.flowing = active
         actor.session.flow(active)
 
-    @rule(number=which, octets=st.integers(0, 3 * DELIVERY_OVERHEAD) | st.just(PLENTY))
+    @rule(number=which, octets=st.integers(0, 3 * MESSAGE_OVERHEAD) | st.just(PLENTY))
     def drain(self, number: int, octets: int) -> None:
         actor = self.actor(number)
         actor.octets = octets

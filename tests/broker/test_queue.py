@@ -1,10 +1,10 @@
 """A queue alone: order, turns, credit and room, and the log of a durable one."""
 
-from amqpd.broker.queue import DELIVERY_OVERHEAD
+from amqpd.broker.ready import MESSAGE_OVERHEAD
 from amqpd.errors import AccessRefused
 from tests.broker.support import BareQueue, Crew, Disk, DiskLog, refused, told
 
-ONE_OCTET = DELIVERY_OVERHEAD + 1  # what a body of one octet takes of a receiver's room
+ONE_OCTET = MESSAGE_OVERHEAD + 1  # what a body of one octet takes of a receiver's room
 
 
 def test_messages_come_out_as_they_went_in() -> None:
@@ -88,7 +88,7 @@ def test_without_room_nothing_is_handed_over() -> None:
 def test_empty_messages_fill_the_room_too() -> None:
     bare = BareQueue()
     bare.put(*[""] * 10)
-    crew = bare.join(Crew(room=3 * DELIVERY_OVERHEAD))
+    crew = bare.join(Crew(room=3 * MESSAGE_OVERHEAD))
     assert [len(run) for run in crew.runs] == [3, 3, 3, 1]
 
 
@@ -233,34 +233,34 @@ def test_a_deleted_queue_hands_out_nothing_and_takes_nothing_back() -> None:
 
 
 def test_persistent_messages_are_logged_at_their_position() -> None:
-    log = DiskLog(Disk())
+    log = DiskLog(Disk(), "q")
     bare = BareQueue(log)
     bare.put("a")
     bare.put("b", "c", persistent=True)
-    assert log.kept == {2: "b", 3: "c"}
+    assert log.kept_bodies == {2: "b", 3: "c"}
     assert log.disk.written == 2
 
 
 def test_what_is_settled_leaves_the_log_and_what_comes_back_stays() -> None:
-    log = DiskLog(Disk())
+    log = DiskLog(Disk(), "q")
     bare = BareQueue(log)
     bare.put("a", "b", "c", "d", persistent=True)
     crew = bare.join(Crew(credit=3))
-    assert log.kept == {1: "a", 2: "b", 3: "c", 4: "d"}
+    assert log.kept_bodies == {1: "a", 2: "b", 3: "c", 4: "d"}
     bare.queue.complete([1])
     bare.queue.discard([2])
     bare.queue.requeue(3, log.messages[3])
-    assert log.kept == {3: "c", 4: "d"}
+    assert log.kept_bodies == {3: "c", 4: "d"}
     crew.credits = 0
     assert bare.queue.purge() == 2
-    assert log.kept == {}
+    assert log.kept_bodies == {}
 
 
 def test_a_message_that_needs_no_acknowledgement_leaves_the_log_when_it_is_handed_out() -> None:
-    log = DiskLog(Disk())
+    log = DiskLog(Disk(), "q")
     bare = BareQueue(log)
     bare.put("a", "b", persistent=True)
     bare.queue.get(no_ack=True)
-    assert log.kept == {2: "b"}
+    assert log.kept_bodies == {2: "b"}
     bare.join(Crew(no_ack=True))
-    assert log.kept == {}
+    assert log.kept_bodies == {}

@@ -11,6 +11,6 @@ def queue_statistics(name: str, **counts: int) -> QueueStatistics:
     return QueueStatistics(**{**values, "vhost": "/", "name": name, "durable": True, **counts})
 
 
-def broker_statistics(*queues: QueueStatistics, **counts: int) -> BrokerStatistics:
+def broker_statistics(*queues: QueueStatistics, **counts: int | None) -> BrokerStatistics:
     values: dict[str, Any] = {field.name: 0 for field in fields(BrokerStatistics)}
     return BrokerStatistics(**{**values, **counts, "queues": queues})

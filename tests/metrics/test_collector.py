@@ -8,7 +8,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import amqpd
 from amqpd.broker.statistics import BrokerStatistics, QueueStatistics
-from amqpd.metrics.collector import BROKER, PROTOCOL, QUEUE, QUEUE_TYPE, StatisticsCollector, label_value
+from amqpd.metrics.collector import (
+    BROKER,
+    PROTOCOL,
+    QUEUE,
+    QUEUE_TYPE,
+    RESOURCES,
+    StatisticsCollector,
+    label_value,
+)
 from tests.metrics.statistics import broker_statistics, queue_statistics
 
 CLASSIC = {"protocol": "amqp091", "queue_type": "rabbit_classic_queue"}
@@ -32,6 +40,7 @@ def value(statistics: BrokerStatistics, name: str, **labels: str) -> float:
     ("name", "field", "labels"),
     [
         ("amqpd_connections", "connections", {}),
+        ("amqpd_connections_blocked", "connections_blocked", {}),
         ("amqpd_channels", "channels", {}),
         ("amqpd_consumers", "consumers", {}),
         ("amqpd_exchanges", "exchanges", {}),
@@ -42,6 +51,10 @@ def value(statistics: BrokerStatistics, name: str, **labels: str) -> float:
         ("amqpd_queues_declared_total", "queues_declared", {}),
         ("amqpd_queues_created_total", "queues_created", {}),
         ("amqpd_queues_deleted_total", "queues_deleted", {}),
+        ("amqpd_memory_used_bytes", "memory_used", {}),
+        ("amqpd_resident_memory_limit_bytes", "memory_limit", {}),
+        ("amqpd_disk_space_available_bytes", "disk_free", {}),
+        ("amqpd_disk_space_available_limit_bytes", "disk_free_limit", {}),
         ("amqpd_global_messages_received_total", "messages_published", {"protocol": "amqp091"}),
         ("amqpd_global_messages_routed_total", "messages_routed", {"protocol": "amqp091"}),
         ("amqpd_global_messages_confirmed_total", "messages_confirmed", {"protocol": "amqp091"}),
@@ -55,6 +68,24 @@ def value(statistics: BrokerStatistics, name: str, **labels: str) -> float:
 def test_each_total_has_its_metric(name: str, field: str, labels: dict[str, str]) -> None:
     assert value(broker_statistics(**{field: 7}), name, **labels) == 7
     assert value(broker_statistics(), name, **labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("amqpd_alarms_memory_used_watermark", "memory_alarm"),
+        ("amqpd_alarms_free_disk_space_watermark", "disk_alarm"),
+    ],
+)
+def test_an_alarm_is_1_while_it_lasts(name: str, field: str) -> None:
+    assert value(broker_statistics(**{field: True}), name) == 1
+    assert value(broker_statistics(**{field: False}), name) == 0
+
+
+def test_where_no_disk_is_looked_after_its_space_is_not_0() -> None:
+    in_memory = broker_statistics(disk_free=None, disk_free_limit=None)
+    assert not [name for name, _ in scrape(in_memory) if name.startswith("amqpd_disk")]
+    assert "# TYPE amqpd_disk_space_available_bytes gauge" in generate_latest(StatisticsCollector(in_memory)).decode()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +109,7 @@ def test_each_count_of_a_queue_has_its_metric(name: str, field: str) -> None:
 
 
 def test_no_count_is_left_out() -> None:
-    shown = {family.field for family in (*BROKER, *PROTOCOL, *QUEUE_TYPE)}
+    shown = {family.field for family in (*BROKER, *RESOURCES, *PROTOCOL, *QUEUE_TYPE)}
     assert shown == {field.name for field in fields(BrokerStatistics)} - {"queues"}
     shown = {family.field for family in QUEUE}
     assert shown == {field.name for field in fields(QueueStatistics)} - {"vhost", "name", "durable"}

@@ -23,6 +23,7 @@ from structlog.typing import EventDict
 from amqpd.amqp.limits import Limits
 from amqpd.broker.broker import Broker
 from amqpd.broker.statistics import QueueStatistics
+from amqpd.broker.store import Store
 from amqpd.config import Settings
 from amqpd.server.daemon import serve
 from amqpd.server.listening import shown
@@ -120,9 +121,9 @@ class Peer:
         await self.hear_method(methods.ConnectionStart)
         return await self.says((0, start_ok(user, password, **capabilities)))
 
-    async def opens(self, channels: int = 1, heartbeat: int = 0) -> "Peer":
+    async def opens(self, channels: int = 1, heartbeat: int = 0, **capabilities: bool) -> "Peer":
         """Log in, and open the connection and channels 1, 2..."""
-        await self.logs_in(authentication_failure_close=True)
+        await self.logs_in(authentication_failure_close=True, **capabilities)
         await self.hear_method(methods.ConnectionTune)
         await self.says(
             (0, methods.ConnectionTuneOk(2047, self.frame_max, heartbeat)),
@@ -196,9 +197,11 @@ class Place:
         await asyncio.get_running_loop().sock_connect(connected, self.address)
         return peer
 
-    async def connect(self, channels: int = 1, heartbeat: int = 0, receive_buffer: int | None = None) -> Peer:
+    async def connect(
+        self, channels: int = 1, heartbeat: int = 0, receive_buffer: int | None = None, **capabilities: bool
+    ) -> Peer:
         """Someone with an open connection and open channels."""
-        return await (await self.visit(receive_buffer)).opens(channels, heartbeat)
+        return await (await self.visit(receive_buffer)).opens(channels, heartbeat, **capabilities)
 
     def events(self, name: str) -> list[EventDict]:
         """What was logged under this name."""
@@ -245,10 +248,10 @@ class Works(Place):
 
 
 @asynccontextmanager
-async def pumping(limits: Limits | None = None) -> AsyncIterator[Works]:
+async def pumping(limits: Limits | None = None, store: Store | None = None) -> AsyncIterator[Works]:
     """A broker on a free port of this machine, and no daemon around it."""
     loop = asyncio.get_running_loop()
-    pumps = Pumps(Broker(), limits or Limits())
+    pumps = Pumps(Broker(store), limits or Limits())
     server = await loop.create_server(lambda: Pump(pumps), "127.0.0.1", 0)
     with structlog.testing.capture_logs() as log:
         works = Works(pumps, server.sockets[0].getsockname(), log)
@@ -283,7 +286,9 @@ async def serving(**settings: Any) -> AsyncIterator[Daemon]:
         async with anyio.create_task_group() as tasks:
 
             async def live(*, task_status: anyio.abc.TaskStatus[int]) -> None:
-                await serve(Settings(**{"port": 0, "metrics_port": 0, **settings}), task_status=task_status)
+                await serve(
+                    Settings(**{"port": 0, "metrics_port": 0, "in_memory": True, **settings}), task_status=task_status
+                )
                 daemon.stopped.set()
 
             await tasks.start(live)

@@ -57,7 +57,7 @@ async def test_guest_is_at_home_on_ipv6_too() -> None:
 async def test_an_address_that_is_taken_ends_it() -> None:
     async with serving() as daemon:
         with pytest.raises(CannotListen, match=r"^cannot listen on .* Address already in use"):
-            await serve(Settings(port=daemon.address[1], metrics_port=0))
+            await serve(Settings(port=daemon.address[1], metrics_port=0, in_memory=True))
 
 
 # Its end --------------------------------------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ async def test_nothing_is_logged_for_a_message() -> None:
 async def test_a_daemon_that_is_cancelled_lets_its_sockets_go() -> None:
     with structlog.testing.capture_logs():
         async with anyio.create_task_group() as tasks:
-            port = await tasks.start(serve, Settings(port=0, metrics_port=0))
+            port = await tasks.start(serve, Settings(port=0, metrics_port=0, in_memory=True))
             async with await anyio.connect_tcp("127.0.0.1", port) as stream:
                 await stream.send(PROTOCOL_HEADER)
                 await stream.receive()

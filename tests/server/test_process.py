@@ -36,7 +36,19 @@ async def events(process: Process) -> AsyncIterator[dict[str, Any]]:
 
 @asynccontextmanager
 async def running(*options: str) -> AsyncIterator[Process]:
-    command = [sys.executable, "-m", "amqpd", "serve", "--port", "0", "--metrics-port", "0", "--log-format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "amqpd",
+        "serve",
+        "--port",
+        "0",
+        "--metrics-port",
+        "0",
+        "--log-format",
+        "json",
+        "--in-memory",
+    ]
     with anyio.fail_after(PATIENCE_S):
         async with await anyio.open_process([*command, *options]) as process:
             try:

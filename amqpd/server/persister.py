@@ -1,0 +1,212 @@
+"""The threads beside the event loop in which the store's files are written and read.
+
+A batch is cut in the event loop and committed in a thread, and what waited for it goes on in the event loop; meanwhile
+the next batch collects. When someone waits (for a confirm, or the answer to a declaration), a batch is cut as soon as
+the last one is written. When nobody does, it collects for ``LAZY_S``: acknowledgements and unconfirmed publishes need
+no sync of their own.
+
+Plain threads and callbacks, since a confirm waits for the way there and back: 25 us, where anyio's worker threads take
+50, and waking a task some more.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+from types import TracebackType
+
+import structlog
+
+from amqpd.broker.agenda import Agenda
+from amqpd.broker.alarms import Alarms
+from amqpd.store.environment import Batch, WriteFailed
+from amqpd.store.journal import Journal
+from amqpd.store.reading import Reading
+
+LAZY_S = 0.02
+"""How long what nobody waits for may collect: fifty syncs a second are little to a disk."""
+
+RETRY_S = 0.5
+"""How soon writing is tried again when it has failed."""
+
+SWITCH_INTERVAL_S = 0.0002
+"""How long a thread that wants Python's lock waits for it, if the event loop is busy. A commit wants it back after each
+of its half a dozen calls into LMDB: with the interpreter's own 5 ms it would take 30."""
+
+log = structlog.get_logger()
+
+Job = Callable[[], None]
+Done = Callable[[Exception | None], None]
+
+
+class Worker:
+    """A thread that does one job after the other. What becomes of each is told in the event loop.
+
+    To be used as a context manager; it ends when all jobs are done.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[tuple[Job, Done] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+
+    def __enter__(self) -> "Worker":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._jobs.put(None)
+        self._thread.join()
+
+    def do(self, job: Job, done: Done) -> None:
+        """Have a job done; ``done`` gets what it has raised, or None."""
+        self._jobs.put((job, done))
+
+    def _work(self) -> None:
+        while (entry := self._jobs.get()) is not None:
+            job, done = entry
+            failure: Exception | None = None
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - it is told
+                failure = error
+            self._loop.call_soon_threadsafe(done, failure)
+
+
+class Persister:
+    """Writes and reads for one journal, whose name the log and the alarms know.
+
+    ``go_on`` is called when confirms or pages have come, to send what follows from them. While writing fails, the alarm
+    "disk" is on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        journal: Journal,
+        agenda: Agenda,
+        alarms: Alarms,
+        writer: Worker,
+        reader: Worker,
+        go_on: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._journal = journal
+        self._agenda = agenda
+        self._alarms = alarms
+        self._writer = writer
+        self._reader = reader
+        self._go_on = go_on
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.Handle | None = None
+        self._writing = False
+        self._failing = False
+        self._stopped = False
+        journal.wake = self._wake
+        journal.wake_reader = self._read
+        journal.press = self._press
+        self._wake()
+
+    # Writing
+
+    def _wake(self) -> None:
+        """There is something to write, or someone has begun to wait for it."""
+        if self._writing or self._failing or self._stopped:
+            return  # the first two see to it when they are over
+        if self._journal.hurried:
+            self._cut_after(0)
+        elif self._timer is None and self._journal.has_changes:
+            self._cut_after(LAZY_S)
+
+    def _cut_after(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._cut) if seconds else self._loop.call_soon(self._cut)
+
+    def _cut(self) -> None:
+        self._timer = None
+        batch = self._journal.cut()
+        if batch:
+            self._commit(batch, self._is_written)
+        else:
+            self._is_written(batch, None)
+
+    def _commit(self, batch: Batch, done: Callable[[Batch, Exception | None], None]) -> None:
+        self._writing = True
+        self._writer.do(partial(self._journal.environment.commit, batch), partial(done, batch))
+
+    def _is_written(self, batch: Batch, error: Exception | None) -> None:
+        self._writing = False
+        if error is not None:
+            self._journal.has_failed(batch)
+            self._fail(error)
+            if not self._stopped:
+                self._commit(self._journal.cut_relief(), self._is_relieved)
+            return
+        self._journal.is_written(batch, self._agenda)
+        if self._failing:
+            self._failing = False
+            log.info("writing_again", file=self._name)
+            self._alarms.clear("disk", self._name)
+        self._agenda.settle()
+        self._go_on()
+        self._wake()
+
+    def _is_relieved(self, batch: Batch, error: Exception | None) -> None:
+        self._writing = False
+        if error is None:
+            self._journal.is_relieved(batch)
+        else:
+            self._journal.has_no_relief(batch)
+        if not self._stopped:
+            self._cut_after(RETRY_S)
+
+    def _fail(self, error: Exception) -> None:
+        if self._failing:
+            return
+        self._failing = True
+        bug = None if isinstance(error, WriteFailed) else error
+        log.error("writing_failed", file=self._name, reason=str(error), exc_info=bug)
+        self._alarms.set("disk", self._name)
+
+    def _press(self) -> None:
+        change = self._alarms.set if self._journal.pressed else self._alarms.clear
+        change("store", self._name)
+
+    def stop(self) -> None:
+        """Begin nothing new."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def write_the_rest(self) -> None:
+        """Write all there is, here and now: for the end, when it has stopped and the workers have ended."""
+        journal = self._journal
+        while journal.has_changes:
+            batch = journal.cut()
+            try:
+                journal.environment.commit(batch)
+            except WriteFailed as error:
+                journal.has_failed(batch)
+                self._fail(error)
+                return
+            journal.is_written(batch, self._agenda)
+
+    # Reading
+
+    def _read(self) -> None:
+        readings, self._journal.readings = self._journal.readings, []
+        for reading in readings:
+            self._reader.do(reading.run, partial(self._is_read, reading))
+
+    def _is_read(self, reading: Reading, error: Exception | None) -> None:
+        if error is not None:
+            log.error("reading_failed", file=self._name, exc_info=error)
+        for damage in reading.damages:
+            log.error("store_damaged", file=self._name, reason=str(damage))
+        reading.finish()
+        self._agenda.settle()
+        self._go_on()

@@ -1,0 +1,124 @@
+"""The data directory: whose it is, whether we can read what lies there, and what lies where.
+
+A broker locks its directory, so that there are never two. Tools that only read may come beside it: LMDB shows them
+the state of one moment. Whatever is wrong is found before anything is written, and told with what to do.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import lmdb
+
+from amqpd.store.codec import Damaged
+from amqpd.store.environment import FORMAT, Batch, Environment, StoreUnusable
+from amqpd.store.store import DurableStore
+
+MAIN = "store.mdb"
+SPILL = "spill.mdb"
+LOCK = "amqpd.lock"
+
+FORMAT_VERSION = 1
+"""Of what lies in the store. Raised when an older amqpd could not read it any more."""
+
+
+@contextmanager
+def open_store(directory: Path) -> Iterator[DurableStore]:
+    """The store in a directory, made if there is none, for a broker of its own. StoreUnusable: not this directory."""
+    with ExitStack() as stack:
+        stack.enter_context(locked(directory))
+        main = stack.enter_context(_opened(directory / MAIN))
+        if main.get(FORMAT) is None:
+            main.commit(Batch({FORMAT: b"%d" % FORMAT_VERSION}))
+        _remove_spill(directory)
+        stack.callback(_remove_spill, directory)
+        spill = stack.enter_context(_opened(directory / SPILL, sync=False))
+        try:
+            store = DurableStore(main, spill)
+        except Damaged as error:
+            raise damaged(directory, str(error)) from error
+        yield store
+
+
+@contextmanager
+def open_to_read(directory: Path) -> Iterator[Environment]:
+    """The main file in a directory, of which a broker may be running. StoreUnusable: there is none to read."""
+    if not (directory / MAIN).exists():
+        raise StoreUnusable(
+            f"data directory {directory}: there is no {MAIN} in it, so no broker has stored anything here"
+        )
+    with _opened(directory / MAIN, readonly=True) as environment:
+        yield environment
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Have a directory, made if there is none, to oneself."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreUnusable(
+            f"data directory {directory}: {error.strerror}; choose another one (--data-dir), or none (--in-memory)"
+        ) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(lock, 20).decode("ascii", "replace").strip() or "?"
+            raise StoreUnusable(
+                f"data directory {directory}: in use by another amqpd (process {owner}); stop that one, or choose "
+                "another directory (--data-dir)"
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        yield
+    finally:
+        os.close(lock)  # and so unlocked, as it is however the process ends
+
+
+def damaged(directory: Path, reason: str) -> StoreUnusable:
+    return StoreUnusable(
+        f"data directory {directory}: damaged: {reason}. Nothing was changed. Restore it from a backup, or move it "
+        "away to start with an empty one"
+    )
+
+
+@contextmanager
+def _opened(path: Path, sync: bool = True, readonly: bool = False) -> Iterator[Environment]:
+    directory = path.parent
+    try:
+        environment = Environment(path, sync, readonly)
+    except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError, lmdb.NotFoundError) as error:
+        raise damaged(directory, f"{path.name}: {error}") from error
+    except lmdb.Error as error:
+        raise StoreUnusable(f"data directory {directory}: {path.name} cannot be opened: {error}") from error
+    try:
+        _check(environment, path)
+        yield environment
+    finally:
+        environment.close()
+
+
+def _check(environment: Environment, path: Path) -> None:
+    directory = path.parent
+    if environment.octets > path.stat().st_size:  # LMDB would find out by a signal that ends the process
+        raise damaged(directory, f"{path.name} is cut off at {path.stat().st_size} octets of {environment.octets}")
+    written = environment.get(FORMAT)
+    if written is None:
+        if not environment.is_empty:
+            raise damaged(directory, f"{path.name} does not say what format it has")
+    elif not written.isdigit():
+        raise damaged(directory, f"{path.name} has format {written!r}")
+    elif int(written) > FORMAT_VERSION:
+        raise StoreUnusable(
+            f"data directory {directory}: written by a newer amqpd (format {int(written)}; this one reads up to "
+            f"{FORMAT_VERSION}); start that version, or choose another directory (--data-dir)"
+        )
+
+
+def _remove_spill(directory: Path) -> None:
+    for name in (SPILL, f"{SPILL}-lock"):
+        (directory / name).unlink(missing_ok=True)

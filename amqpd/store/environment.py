@@ -1,0 +1,273 @@
+"""One LMDB file: the only module that knows LMDB.
+
+It writes a batch as one transaction, all of it or nothing, and reads chunks back. LMDB copies on write: a commit writes
+new pages, syncs them, and then switches over with one page of its own, so that after a crash or a power cut there is
+the state before or after, and nothing to repair.
+
+Commits and readings may run in two threads beside the event loop. Each call into LMDB gives Python's lock away and has
+to win it back from a busy event loop, which costs up to the interpreter's switch interval: so there are few calls, and
+batches are prepared before they come here.
+"""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lmdb
+
+from amqpd.store.codec import (
+    CHUNKS,
+    META,
+    STATES,
+    TOPOLOGY,
+    Chunk,
+    ChunkHead,
+    Damaged,
+    decode_state,
+    join_chunk,
+    piece_key,
+    read_head,
+    split_piece_key,
+    split_state_key,
+)
+from amqpd.store.gone import Gone
+
+MAP_SIZE_MIN = 1 << 28
+"""Octets of address space to begin with. It costs nothing until it is used, and grows by doubling."""
+
+SWEEP_MAX = 256
+"""Chunks that one commit deletes beyond what it needs to: the rest waits for the next, so that no confirm waits long
+for a large queue that was purged."""
+
+END = (1 << 64) - 1
+"""A position behind all others."""
+
+FORMAT = META + b"format"
+"""The key of the version of the format, in digits."""
+
+CLEAN = META + b"clean"
+"""A key that is there when the broker has stopped in an orderly way: then the states say what was handed out."""
+
+
+class StoreUnusable(Exception):
+    """A data directory cannot be used. The text names it, says why, and what to do."""
+
+
+class WriteFailed(Exception):
+    """A batch could not be written; nothing of it was. The text is the reason."""
+
+
+@dataclass(slots=True)
+class Sweep:
+    """Chunks of a queue that hold nothing any more: those from position ``start`` on that end before ``stop``."""
+
+    queue: int
+    start: int
+    stop: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is written at once: values to be put or, where they are None, deleted; pieces of chunks; and sweeps, which
+    may be left unfinished: what is left of them is there after the commit.
+    """
+
+    changes: dict[bytes, bytes | None] = field(default_factory=dict)
+    pieces: list[tuple[bytes, bytes]] = field(default_factory=list)
+    sweeps: list[Sweep] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.pieces or self.sweeps)
+
+
+class Environment:
+    """A file of the store, open. ``sync`` False leaves it to the system when it reaches the disk.
+
+    Raises lmdb.Error when it cannot be opened.
+    """
+
+    def __init__(self, path: Path, sync: bool = True, readonly: bool = False) -> None:
+        size = path.stat().st_size if path.exists() else 0
+        self._map_lock = threading.Lock()  # LMDB's map must not grow while something is read
+        self._env = lmdb.open(
+            str(path),
+            map_size=max(MAP_SIZE_MIN, 2 * size),
+            subdir=False,
+            readonly=readonly,
+            sync=sync,
+            metasync=sync,
+            meminit=False,
+            create=not readonly,
+            mode=0o600,
+        )
+
+    def close(self) -> None:
+        self._env.close()
+
+    @property
+    def octets(self) -> int:
+        """The size of the file, up to the last page in use."""
+        return int((self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"])
+
+    @property
+    def is_empty(self) -> bool:
+        return self._env.stat()["entries"] == 0
+
+    # Writing
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch; when this returns, it is on the disk. WriteFailed: nothing of it is."""
+        try:
+            while True:
+                try:
+                    self._commit(batch)
+                    return
+                except lmdb.MapFullError:
+                    self._grow()
+        except lmdb.Error as error:
+            raise WriteFailed(str(error)) from error
+
+    def _commit(self, batch: Batch) -> None:
+        with self._env.begin(write=True, buffers=True) as transaction:
+            for key, value in batch.changes.items():
+                if value is None:
+                    transaction.delete(key)
+                else:
+                    transaction.put(key, value)
+            with transaction.cursor() as cursor:
+                if batch.pieces:
+                    cursor.putmulti(batch.pieces)
+                budget = SWEEP_MAX
+                for sweep in batch.sweeps:
+                    budget = _sweep(cursor, sweep, budget)
+        batch.sweeps[:] = [sweep for sweep in batch.sweeps if sweep.start < sweep.stop]
+
+    def _grow(self) -> None:
+        with self._map_lock:
+            self._env.set_mapsize(2 * self._env.info()["map_size"])
+
+    # Reading
+
+    def read(self, queue: int, start: int, stop: int, octets: int) -> tuple[list[Chunk], list[Damaged]]:
+        """The chunks of a queue with messages from position ``start`` up to ``stop``, at least one if there is one, and
+        none after they have that many octets; and what is wrong with those that are not what was written.
+        """
+        chunks: list[Chunk] = []
+        damages: list[Damaged] = []
+        try:
+            with self._map_lock, self._env.begin() as transaction:
+                cursor = transaction.cursor()
+                found = _seek(cursor, queue, start)
+                while found and octets > 0 and _is_piece(cursor):
+                    found_queue, first, _ = split_piece_key(cursor.key())
+                    if found_queue != queue or first >= stop:
+                        break
+                    pieces, found = _read_pieces(cursor)
+                    try:
+                        chunk = join_chunk(queue, first, pieces)
+                    except Damaged as damage:
+                        damages.append(damage)
+                        continue
+                    if chunk.last >= start:
+                        chunks.append(chunk)
+                        octets -= len(chunk.octets)
+        except lmdb.Error as error:
+            damages.append(Damaged(f"{error}: queue id {queue}, from position {start} on"))
+        return chunks, damages
+
+    def heads(self) -> Iterator[tuple[int, int, ChunkHead]]:
+        """Of every chunk: its queue, the position of its first message, and its head."""
+        with self._env.begin(buffers=True) as transaction:
+            cursor = transaction.cursor()
+            found = cursor.set_range(CHUNKS)
+            while found and _is_piece(cursor):
+                queue, first, piece = split_piece_key(cursor.key())
+                if not piece:
+                    yield queue, first, read_head(cursor.value())
+                found = cursor.next()
+
+    def read_chunk(self, queue: int, first: int) -> Chunk:
+        """One chunk. Damaged: it is not what was written."""
+        with self._env.begin() as transaction:
+            cursor = transaction.cursor()
+            pieces = _read_pieces(cursor)[0] if cursor.set_key(piece_key(queue, first)) else []
+            return join_chunk(queue, first, pieces)
+
+    def get(self, key: bytes) -> bytes | None:
+        with self._env.begin() as transaction:
+            value = transaction.get(key)
+            return None if value is None else bytes(value)
+
+    def topology(self) -> list[bytes]:
+        """The records, in the order of their keys."""
+        return [value for _, value in self._all(TOPOLOGY)]
+
+    def states(self) -> dict[int, tuple[Gone, int]]:
+        """Of each queue of which something is gone: what, and below which position messages were handed out."""
+        return {split_state_key(key): decode_state(value) for key, value in self._all(STATES)}
+
+    def _all(self, kind: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and values of one kind."""
+        with self._env.begin() as transaction:
+            cursor = transaction.cursor()
+            found = cursor.set_range(kind)
+            while found and bytes(cursor.key()).startswith(kind):
+                yield bytes(cursor.key()), bytes(cursor.value())
+                found = cursor.next()
+
+
+def _is_piece(cursor: lmdb.Cursor) -> bool:
+    return cursor.key()[:1] == CHUNKS
+
+
+def _sweep(cursor: lmdb.Cursor, sweep: Sweep, budget: int) -> int:
+    """Delete what a sweep is for, up to ``budget`` pieces or so; returns what is left of that.
+
+    Moves the sweep's start behind what is done.
+    """
+    found = cursor.set_range(piece_key(sweep.queue, sweep.start))
+    while found and _is_piece(cursor):
+        queue, first, piece = split_piece_key(cursor.key())
+        if queue != sweep.queue or first >= sweep.stop:
+            break
+        if not piece:
+            if read_head(cursor.value()).last >= sweep.stop:
+                break
+            if budget <= 0:
+                sweep.start = first
+                return budget
+        found = cursor.delete() and bool(cursor.key())
+        budget -= 1
+    sweep.start = sweep.stop
+    return budget
+
+
+def _seek(cursor: lmdb.Cursor, queue: int, start: int) -> bool:
+    """Go to the chunk that has position ``start``, or else to the next chunk there is. False: there is none."""
+    found = cursor.set_range(piece_key(queue, start))
+    if found and cursor.key() == piece_key(queue, start):
+        return True
+    before = cursor.prev() if found else cursor.last()
+    if before and _is_piece(cursor):
+        found_queue, first, _ = split_piece_key(cursor.key())
+        if found_queue == queue:
+            return bool(cursor.set_key(piece_key(queue, first)))
+    return bool(cursor.set_range(piece_key(queue, start)))
+
+
+def _read_pieces(cursor: lmdb.Cursor) -> tuple[list[bytes], bool]:
+    """The pieces of the chunk at the cursor, and whether there is another chunk behind it.
+
+    Of a chunk without its first piece there are none.
+    """
+    queue, first, piece = split_piece_key(cursor.key())
+    is_whole = piece == 0
+    pieces: list[bytes] = []
+    found = True
+    while found and cursor.key() == piece_key(queue, first, piece):
+        if is_whole:
+            pieces.append(bytes(cursor.value()))
+        piece += 1
+        found = cursor.next()
+    return pieces, found

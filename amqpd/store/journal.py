@@ -1,0 +1,172 @@
+"""What is to be written to one LMDB file: collected, cut into batches, one at a time.
+
+No threads and no event loop here: whoever has them calls ``cut``, has the batch committed somewhere, and comes back
+with ``is_written`` or ``has_failed``. While a batch is on its way, what comes in collects for the next: so batches are
+small when little is going on, and grow by themselves when much is.
+
+A batch that fails is put back whole; nothing is lost, and what is settled meanwhile leaves it. For when the disk is
+full, ``cut_relief`` makes a batch of deletions only: they make room.
+"""
+
+from collections.abc import Callable
+
+from amqpd.broker.agenda import Agenda
+from amqpd.broker.store import Store
+from amqpd.store.environment import Batch, Environment, Sweep
+from amqpd.store.log import Log
+from amqpd.store.reading import Reading
+
+SWEEP_EVERY = 16
+"""Of the batches that someone waits for, one in so many deletes chunks: it takes a quarter longer then."""
+
+OCTETS_MAX = 64 << 20
+"""Octets of messages on their way to the disk, above which publishers have to wait: what a slow disk may take of the
+memory."""
+
+
+def nobody() -> None:
+    """Who is called as long as nobody else is there."""
+
+
+class Journal:
+    """The changes to one environment, and the readings from it.
+
+    ``marks`` is the store whose ``written`` counts the changes that someone may wait for, and whose watermark follows.
+    ``wake`` is called when there is something to write, once until it is cut, and once more when someone waits for it
+    (``hurried``); ``wake_reader`` when there is something to read. ``pressed`` says that too much is on its way;
+    ``press`` is called when that changes.
+    """
+
+    def __init__(self, environment: Environment, marks: Store) -> None:
+        self.environment = environment
+        self.hurried = False
+        self.pressed = False
+        self.readings: list[Reading] = []
+        self.wake: Callable[[], None] = nobody
+        self.wake_reader: Callable[[], None] = nobody
+        self.press: Callable[[], None] = nobody
+        self._marks = marks
+        self._awake = False
+        self._octets = 0  # of messages that wait, and of those in the batch
+        self._logs: dict[Log, None] = {}
+        self._changes: dict[bytes, bytes | None] = {}
+        self._sweeps: dict[tuple[int, int], int] = {}  # queue and position from which on chunks are dead, up to which
+        self._unswept = 0  # batches since the last that swept
+        # What the batch on its way was made of.
+        self._cut_logs: dict[Log, None] = {}
+        self._cut_octets = 0
+        self._cut_mark = 0
+
+    # From logs and store
+
+    def changed(self, log: Log, octets: int) -> None:
+        """A log has something to write, with messages of so many octets."""
+        self._logs[log] = None
+        self._octets += octets
+        if log.durable:
+            self._marks.written += 1
+        if self._octets > OCTETS_MAX and not self.pressed:
+            self.pressed = True
+            self.press()
+        self._stir()
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Keep a value, or with None forget what there is."""
+        self._changes[key] = value
+        self._marks.written += 1
+        self._stir()
+
+    def sweep(self, queue: int, start: int, stop: int) -> None:
+        """Chunks of a queue between these positions hold nothing any more, now or when the next batch is written."""
+        self._sweeps[queue, start] = stop
+        self._stir()
+
+    def hurry(self) -> None:
+        """Someone waits for what was written up to now."""
+        if not self.hurried:
+            self.hurried = True
+            self.wake()
+
+    def request(self, reading: Reading) -> None:
+        """Someone waits for a page."""
+        self.readings.append(reading)
+        self.wake_reader()
+
+    def _stir(self) -> None:
+        if not self._awake:
+            self._awake = True
+            self.wake()
+
+    # From whoever writes
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether there is anything to be cut."""
+        return bool(self._logs or self._changes or self._sweeps)
+
+    def cut(self) -> Batch:
+        """All that is to be written now; maybe nothing."""
+        batch = Batch(self._changes)
+        self._changes = {}
+        self._cut_logs, self._logs = self._logs, {}
+        self._cut_octets = self._octets
+        self._cut_mark = self._marks.written
+        for log in self._cut_logs:
+            log.cut_gone(batch)
+            log.cut_messages(batch)
+        self._unswept += 1
+        if not self.hurried or self._unswept >= SWEEP_EVERY:
+            self._cut_sweeps(batch)
+        self._awake = self.hurried = False
+        return batch
+
+    def is_written(self, batch: Batch, agenda: Agenda) -> None:
+        """A batch from :meth:`cut` is on the disk."""
+        for log in self._cut_logs:
+            log.is_written()
+        self._octets -= self._cut_octets
+        self._cut_logs = {}
+        if self.pressed and self._octets < OCTETS_MAX // 2:
+            self.pressed = False
+            self.press()
+        self._leave_over(batch)
+        self._marks.advance(self._cut_mark, agenda)
+
+    def has_failed(self, batch: Batch) -> None:
+        """It is not, and nothing of it is: it is to be written again, along with what has come since."""
+        for log in self._cut_logs:
+            log.put_back()
+        self._logs = self._cut_logs | self._logs
+        self._cut_logs = {}
+        self._changes = batch.changes | self._changes
+        self._leave_over(batch)
+        self._stir()
+
+    def cut_relief(self) -> Batch:
+        """Of what is to be written now, the deletions, while there is no room for more."""
+        batch = Batch()
+        for log in self._logs:
+            log.cut_gone(batch)
+        self._cut_sweeps(batch)
+        return batch
+
+    def is_relieved(self, batch: Batch) -> None:
+        """A batch from :meth:`cut_relief` is on the disk."""
+        self._leave_over(batch)
+
+    def has_no_relief(self, batch: Batch) -> None:
+        """It is not."""
+        for log in self._logs:
+            log.put_back()
+        self._leave_over(batch)
+
+    def _cut_sweeps(self, batch: Batch) -> None:
+        self._unswept = 0
+        batch.sweeps = [Sweep(queue, start, stop) for (queue, start), stop in self._sweeps.items()]
+        self._sweeps = {}
+
+    def _leave_over(self, batch: Batch) -> None:
+        for sweep in batch.sweeps:
+            self._sweeps.setdefault((sweep.queue, sweep.start), sweep.stop)
+        if self._sweeps:
+            self._stir()
