@@ -8,6 +8,7 @@ crash or a failure of ours, is what the store is made for.
 """
 
 import asyncio
+import ctypes
 import gc
 import signal
 import socket
@@ -37,6 +38,10 @@ GC_THRESHOLDS = (5_000, 500, 100)
 """Old objects are looked through seldom: messages are no garbage and have no cycles, so that looking for some among a
 million waiting ones would be for nothing. Young ones often: what construct makes to parse a cold method refers to
 itself, and holds the octets it was parsed from."""
+
+MALLOPT = ((-3, 4 << 20), (-1, 64 << 20))
+"""M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc. Otherwise the memory of every large message goes back to the
+system when it has been sent, and comes back a page fault at a time: 1 ms for 1 MiB, twenty times the copying."""
 
 log = structlog.get_logger()
 
@@ -82,6 +87,7 @@ async def _serve(settings: Settings, pumps: Pumps, task_status: TaskStatus[int])
                 tasks.start_soon(_tick, pumps, _watch(settings, pumps.broker))
                 tasks.start_soon(serve_metrics, pumps.broker, metrics_socket)
                 _collect_garbage_seldom()
+                _keep_freed_memory()
                 _announce(settings, amqp_socket, metrics_socket)
                 task_status.started(amqp_socket.getsockname()[1])
                 received = await anext(signals)
@@ -175,6 +181,14 @@ def _collect_garbage_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def _keep_freed_memory() -> None:
+    """Where the C library can be told so."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for option, value in MALLOPT:
+            mallopt(option, value)
 
 
 def _has_uvloop() -> bool:
