@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import IO, Any
 
 START_TIMEOUT_S = 20.0  # a cold interpreter on a busy machine; an idle one needs well under a second
@@ -18,15 +19,16 @@ STOP_TIMEOUT_S = 20.0
 
 
 class BrokerProcess:
-    """One running ``amqpd serve``, in memory, on loopback.
+    """One running ``amqpd serve`` on loopback, in memory unless it has a data directory.
 
     ``port`` 0 takes a free port; ``options`` are further ones of the command line. ``address`` is the host and port it
     listens on; ``log`` holds the log lines so far, for a failing test to show.
     """
 
-    def __init__(self, port: int = 0, *options: str) -> None:
+    def __init__(self, port: int = 0, *options: str, data_dir: Path | None = None) -> None:
         command = [sys.executable, "-m", "amqpd", "serve", "--host", "127.0.0.1", "--port", str(port)]
-        command += ["--metrics-port", "0", "--in-memory", "--log-format", "json", *options]
+        command += ["--in-memory"] if data_dir is None else ["--data-dir", str(data_dir)]
+        command += ["--metrics-port", "0", "--log-format", "json", *options]
         self.log: list[str] = []
         self._listening: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -61,6 +63,10 @@ class BrokerProcess:
     def stop(self) -> int:
         self.terminate()
         return self.wait()
+
+    def kill(self) -> None:
+        """End it as a crash does: with no time to do anything."""
+        self._end()
 
     def _end(self) -> None:
         self._process.kill()  # does nothing to a process that has ended

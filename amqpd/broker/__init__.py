@@ -4,13 +4,13 @@ Synchronous, without input or output, and without a clock of its own: it does wh
 receivers. It knows no protocol; its calls take plain arguments. From the ground up:
 
     message, receiver, records, agenda, store  what everything else is made of, and the two seams
-    subscriber, queue                          what waits, in order, and who is next to get it
+    ready, subscriber, queue                   what waits, in order and not all in memory, and who is next to get it
     consumer                                   what a session was handed and has not settled
     topic, headers, exchange                   which queues a message goes to
     equivalence, routing, vhost                a tenant's topology
     confirms, transaction, session             one door for every protocol
     client, broker                             who is connected, and the whole
-    totals, statistics                         what was counted
+    alarms, totals, statistics                 what is low, and what was counted
 """
 
 from amqpd.broker.broker import Broker

@@ -1,7 +1,7 @@
 """The life of the process: start, serve, drain.
 
-anyio holds it together: a task group has the ticker, the store's threads, the metrics and the wait for a signal, and
-its end is the end of them all. A connection needs no task; see pump.py. SIGTERM and SIGINT drain: no new connections, connection.close (320)
+anyio holds it together: a task group has the ticker, the metrics and the wait for a signal, and its end is the end of
+them all. A connection needs no task; see pump.py. SIGTERM and SIGINT drain: no new connections, connection.close (320)
 to every client, and the socket closed when it answers or when the limit for that is over. A second signal is from
 someone who does not want to wait for that. Then the store learns how far each queue was handed out; any other end, a
 crash or a failure of ours, is what the store is made for.

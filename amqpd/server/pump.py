@@ -172,6 +172,7 @@ class Pump(asyncio.Protocol):
         if len(data) >= LARGE_READ:
             self._rests = True
             self._loop.call_soon(self._read_on)
+            self.regulate()
         self._follow_up()
 
     def _follow_up(self) -> None:
@@ -180,7 +181,7 @@ class Pump(asyncio.Protocol):
             self._pumps.write()
         if self.connection.finished:
             self._close()
-        else:
+        elif not (self._reading and self.connection.readable):
             self.regulate()
 
     def _read_on(self) -> None:
@@ -211,7 +212,7 @@ class Pump(asyncio.Protocol):
         self.connection.outbox.stalled = False
         self._choked = False
         self.regulate()
-        self._resume()
+        self._resume_soon()
 
     def eof_received(self) -> None:
         """The peer will send no more. AMQP ends with close-ok, so it has left, whether it still reads or not."""
@@ -252,9 +253,8 @@ class Pump(asyncio.Protocol):
         if outbox.stalled:
             return
         # The transport took it all. Other connections come first: no peer holds the loop until its queue is empty.
-        if was_full and not self._resuming:
-            self._resuming = True
-            self._loop.call_soon(self._resume)
+        if was_full:
+            self._resume_soon()
         elif self.connection.left_off:  # until now, for the disk
             self._loop.call_soon(self._go_on)
 
@@ -285,6 +285,12 @@ class Pump(asyncio.Protocol):
     def abort(self) -> None:
         """Close the socket now, whatever is still to be sent."""
         self._transport.abort()
+
+    def _resume_soon(self) -> None:
+        """Not at once: it may close the socket, which asyncio's transport does not stand while it resumes writing."""
+        if not self._resuming:
+            self._resuming = True
+            self._loop.call_soon(self._resume)
 
     def _resume(self) -> None:
         self._resuming = False

@@ -378,3 +378,18 @@ def test_a_bug_before_the_connection_is_open(stage: Stage, monkeypatch: pytest.M
     peer.hear(m.ConnectionStart)
     peer >> (0, start_ok()) << INTERNAL_ERROR
     stage.bugs.clear()
+
+
+def test_a_bug_when_the_peer_has_read_leaves_nothing_to_go_on_with(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = with_a_large_message(stage, Limits(outbound_high_water=50_000, outbound_limit=100_000))
+    peer.reads = False
+    for tag in range(1, 101):
+        peer >> (1, m.BasicGet(queue="q")) >> (1, m.BasicNack(tag, requeue=True))
+    peer << NOTHING
+    assert peer.connection._partial_size
+    monkeypatch.setattr(type(peer.connection.channels[1].session), "resume", fail)
+    peer.read_again()
+    assert peer.hear_all()[-1] == INTERNAL_ERROR
+    stage.bugs.clear()
