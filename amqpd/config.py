@@ -143,8 +143,6 @@ def _words(kind: types.Type) -> tuple[str, str]:
     match kind:
         case types.Metadata(type=inner):
             return _words(inner)
-        case types.UnionType(types=(some, types.NoneType())):
-            return _words(some)
         case types.BoolType():
             return "", "true or false"
         case types.LiteralType(values=values):

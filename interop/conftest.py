@@ -32,12 +32,12 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def url() -> Iterator[str]:
-    """The broker's URL."""
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The broker's URL. An amqpd has a data directory, as it has for a user."""
     if "AMQP_URL" in os.environ:
         yield os.environ["AMQP_URL"]
         return
-    broker = BrokerProcess()
+    broker = BrokerProcess(data_dir=tmp_path_factory.mktemp("data"))
     yield broker.url
     assert broker.stop() == 0, "\n".join(broker.log)
 
