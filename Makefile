@@ -2,7 +2,7 @@
 # ARGS is handed on to the command:  make run ARGS="--port 5673",  make test ARGS="tests/wire -x".
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check interop clean
+.PHONY: help run test check crash interop clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,6 +28,12 @@ check: $(VENV)/dev.stamp  ## lint, check the formatting and the types
 
 interop: $(VENV)/dev.stamp  ## run the tests with real clients only (against another broker: AMQP_URL=amqp://...)
 	$(BIN)/pytest interop $(ARGS)
+
+# The seed is printed, so that a failure can be looked for again.
+ROUNDS ?= 200
+SEED ?= $(shell date +%s)
+crash: $(VENV)/dev.stamp  ## kill the broker again and again, for some minutes (ROUNDS=200 SEED=1)
+	CRASH_ROUNDS=$(ROUNDS) CRASH_SEED=$(SEED) $(BIN)/pytest tests/crash/test_crash.py --capture=no $(ARGS)
 
 clean:  ## remove the virtual environment and what tools have left behind
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,18 +1,22 @@
 """The command ``amqpd``.
 
-It finds the settings, sets up the log and hands over to the daemon. It declares no setting of its own: the options of
-``amqpd serve`` are made from ``amqpd.config.SETTINGS``, and click passes their text on unread, so that one place judges
-values from all sources. The daemon is imported only where it is started: ``--help`` and a wrong option answer at once.
+It finds the settings, sets up the log and hands over to the daemon, or to a tool of the store. It declares no setting
+of its own: options are made from ``amqpd.config.SETTINGS``, and click passes their text on unread, so that one place
+judges values from all sources. What does the work is imported only where it begins: ``--help`` and a wrong option
+answer at once.
 """
 
 import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
 import structlog
 
 from amqpd import __version__, log
-from amqpd.config import CONFIG_FILE, CONFIG_VARIABLE, SETTINGS, ConfigError, Setting, load
+from amqpd.config import CONFIG_FILE, CONFIG_VARIABLE, SETTINGS, ConfigError, Configuration, Setting, load
 
 
 class UnusableSettings(click.ClickException):
@@ -37,11 +41,7 @@ def serve(config: str | None, **options: str | bool | None) -> None:
     Each setting comes from the first of these that has it:
     the option here, its environment variable, its key in the TOML file, the default.
     """
-    given = {key: value for key, value in options.items() if value is not None}
-    try:
-        configuration = load(given, os.environ, config)
-    except ConfigError as error:
-        raise UnusableSettings(error) from error
+    configuration = _load(config, **options)
     settings = configuration.settings
     log.configure(settings.log_format, settings.log_level)
     events = structlog.get_logger()
@@ -60,13 +60,104 @@ def serve(config: str | None, **options: str | bool | None) -> None:
         raise click.ClickException(str(error)) from error
 
 
-def _options() -> list[click.Parameter]:
+@main.group()
+def store() -> None:
+    """Look at what is kept in a data directory, and look after it.
+
+    \b
+    The directory is found as by amqpd serve: --data-dir, its environment variable, the TOML file, the default.
+    """
+
+
+def check(config: str | None, data_dir: str | None) -> None:
+    """Look at all there is, and tell what is not as it was written.
+
+    A broker may be running. The exit code is 0 if there is no problem, and 1 if there is one.
+    """
+    from amqpd.store.check import check
+
+    if not check(_directory(config, data_dir), click.echo):
+        raise SystemExit(1)
+
+
+def compact(config: str | None, data_dir: str | None) -> None:
+    """Make the store's file as small as what is in it.
+
+    No broker may be running. Meanwhile there are both, the old file and the new one; if it is interrupted, the old one
+    stays.
+    """
+    from amqpd.store import StoreUnusable
+    from amqpd.store.copies import compact
+
+    directory = _directory(config, data_dir)
+    try:
+        before, after = compact(directory)
+    except StoreUnusable as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{directory}: {before:,} octets before, {after:,} octets after")
+
+
+def export(config: str | None, data_dir: str | None, queue: str, vhost: str) -> None:
+    """Print the messages of a durable queue, each as a line of JSON.
+
+    They are those that a broker would have if it started now: the persistent ones that are not settled. A broker may be
+    running; nothing is taken from its queue.
+    """
+    from amqpd.store import StoreUnusable
+    from amqpd.store.codec import Damaged
+    from amqpd.store.directory import open_to_read
+    from amqpd.store.export import UnknownQueue, export
+
+    damages: list[Damaged] = []
+
+    def complain(damage: Damaged) -> None:
+        damages.append(damage)
+        click.echo(f"damaged: {damage}", err=True)
+
+    try:
+        with open_to_read(_directory(config, data_dir)) as environment:
+            for line in export(environment, vhost, queue, complain):
+                sys.stdout.write(line + "\n")
+    except (StoreUnusable, UnknownQueue) as error:
+        raise click.ClickException(str(error)) from error
+    if damages:
+        raise SystemExit(1)
+
+
+def backup(config: str | None, data_dir: str | None, destination: str) -> None:
+    """Copy the store into DESTINATION, a directory that is new or empty.
+
+    A broker may be running. To restore the copy, start one with it: amqpd serve --data-dir DESTINATION
+    """
+    from amqpd.store import StoreUnusable
+    from amqpd.store.copies import back_up
+
+    try:
+        size = back_up(_directory(config, data_dir), Path(destination))
+    except StoreUnusable as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{destination}: {size:,} octets")
+
+
+def _load(config: str | None, **options: str | bool | None) -> Configuration:
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        return load(given, os.environ, config)
+    except ConfigError as error:
+        raise UnusableSettings(error) from error
+
+
+def _directory(config: str | None, data_dir: str | None) -> Path:
+    return Path(_load(config, data_dir=data_dir).settings.data_dir)
+
+
+def _options(settings: Iterable[Setting]) -> list[click.Parameter]:
     config = click.Option(
         ["--config"],
         metavar="FILE",
         help=f'TOML file: log_format = "json" and so on  [{CONFIG_VARIABLE}; default: {CONFIG_FILE} if it is there]',
     )
-    return [config, *(_option(setting) for setting in SETTINGS.values() if not setting.secret)]
+    return [config, *(_option(setting) for setting in settings if not setting.secret)]
 
 
 def _option(setting: Setting) -> click.Option:
@@ -90,4 +181,22 @@ def _as_text(default: Any) -> str:
     return str(default)
 
 
-main.add_command(click.Command("serve", params=_options(), callback=serve, help=serve.__doc__))
+def _add(
+    group: click.Group, callback: Callable[..., None], settings: Iterable[Setting], *further: click.Parameter
+) -> None:
+    params = [*further, *_options(settings)]
+    group.add_command(click.Command(callback.__name__, params=params, callback=callback, help=callback.__doc__))
+
+
+_add(main, serve, SETTINGS.values())
+_WHERE = [SETTINGS["data_dir"]]
+_add(store, check, _WHERE)
+_add(store, compact, _WHERE)
+_add(
+    store,
+    export,
+    _WHERE,
+    click.Option(["--queue"], required=True, metavar="NAME", help="the queue"),
+    click.Option(["--vhost"], default="/", show_default=True, metavar="NAME", help="its virtual host"),
+)
+_add(store, backup, _WHERE, click.Argument(["destination"], type=click.Path()))

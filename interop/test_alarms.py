@@ -126,7 +126,8 @@ def test_publishers_wait_while_memory_is_low_and_all_arrives(
         alarm.set()
         with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
             inbox = Inbox(connection.channel(), "q", auto_ack=True)
-            assert [message.body[:4] for message in inbox.wait(COUNT)] == [body_of(number)[:4] for number in range(COUNT)]
+            expected = [body_of(number)[:4] for number in range(COUNT)]
+            assert [message.body[:4] for message in inbox.wait(COUNT)] == expected
         assert publishing.result()[:2] == ["low on memory", "unblocked"]
     while not isinstance(witness.expect(pika.amqp_object.Method), spec.Connection.Unblocked):
         pass

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 import amqpd
 from amqpd.cli import main
 from amqpd.config import SETTINGS, Settings
+from tests.store.running import running
 
 pytestmark = pytest.mark.usefixtures("log_put_back")
 
@@ -46,7 +47,8 @@ def test_version() -> None:
 
 
 def test_bare_it_lists_its_commands() -> None:
-    assert "serve" in run().output
+    assert {"serve", "store"} <= set(run().output.split())
+    assert {"check", "compact", "export", "backup"} <= set(run("store").output.split())
 
 
 def test_serve_starts_the_daemon_with_the_defaults(started: list[Settings]) -> None:
@@ -106,6 +108,94 @@ def test_help_explains_each_setting(key: str) -> None:
     assert f"{setting.option} " in text
     assert setting.description in text
     assert f"[{setting.variable}; default: " in text
+
+
+# The store's tools. What they do has tests of its own -----------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """The default data directory, with a queue "orders" that has two messages."""
+    directory = tmp_path / "amqpd-data"
+    with running(directory) as peer:
+        peer.declare("orders")
+        peer.keep("orders", b"one", b"two")
+    return directory
+
+
+@pytest.mark.parametrize("command", ["check", "compact", "export", "backup"])
+def test_tools_find_the_directory_as_the_broker_does(kept: Path, tmp_path: Path, command: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    kept.rename(elsewhere)
+    (tmp_path / "amqpd.toml").write_text('data_dir = "elsewhere"')
+    arguments = {"export": ["--queue", "orders"], "backup": ["copy"]}.get(command, [])
+    assert run("store", command, *arguments).exit_code == 0
+    wrong = run("store", command, *arguments, environment={"AMQPD_DATA_DIR": "nowhere"})
+    assert wrong.exit_code == 1
+    assert "data directory nowhere: there is no store.mdb in it" in wrong.output
+    arguments = {"backup": ["another copy"]}.get(command, arguments)
+    right = run("store", command, *arguments, "--data-dir", "elsewhere", environment={"AMQPD_DATA_DIR": "nowhere"})
+    assert right.exit_code == 0
+
+
+def test_a_tool_refuses_wrong_settings(kept: Path) -> None:
+    assert run("store", "check", "--data-dir", "").exit_code == 2
+
+
+def test_check_tells_what_is_there(kept: Path) -> None:
+    result = run("store", "check")
+    assert result.exit_code == 0
+    assert "queue 'orders' in vhost '/': 2 messages with 6 octets\n" in result.stdout
+
+
+def test_check_ends_with_1_if_something_is_wrong(kept: Path) -> None:
+    file = kept / "store.mdb"
+    file.write_bytes(file.read_bytes().replace(b"two", b"tow"))
+    result = run("store", "check")
+    assert result.exit_code == 1
+    assert "problem: queue 'orders' in vhost '/', position 1: wrong checksum" in result.stdout
+    assert result.stdout.endswith("1 problem\n")
+
+
+def test_compact_tells_sizes(kept: Path) -> None:
+    before = (kept / "store.mdb").stat().st_size
+    result = run("store", "compact")
+    after = (kept / "store.mdb").stat().st_size
+    assert result.stdout == f"amqpd-data: {before:,} octets before, {after:,} octets after\n"
+
+
+def test_export_prints_a_line_for_each_message(kept: Path) -> None:
+    result = run("store", "export", "--queue", "orders", "--vhost", "/")
+    assert [json.loads(line)["body"] for line in result.stdout.splitlines()] == ["one", "two"]
+
+
+def test_export_of_what_is_not_there(kept: Path) -> None:
+    result = run("store", "export", "--queue", "ordrs")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "Error: there is no durable queue 'ordrs' in vhost '/'; did you mean 'orders'?\n"
+    assert run("store", "export").exit_code == 2
+
+
+def test_export_of_what_cannot_be_read(kept: Path) -> None:
+    file = kept / "store.mdb"
+    file.write_bytes(file.read_bytes().replace(b"two", b"tow"))
+    result = run("store", "export", "--queue", "orders")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == "damaged: wrong checksum: queue id 1, position 1, piece 0\n"
+
+
+def test_backup_makes_a_directory_to_start_with(kept: Path, tmp_path: Path) -> None:
+    result = run("store", "backup", "copy")
+    assert result.stdout == f"copy: {(tmp_path / 'copy' / 'store.mdb').stat().st_size:,} octets\n"
+    assert run("store", "export", "--queue", "orders", "--data-dir", "copy").stdout.count("\n") == 2
+    again = run("store", "backup", "copy")
+    assert again.exit_code == 1
+    assert again.stderr.startswith("Error: copy: not empty")
+
+
+# The rest -------------------------------------------------------------------------------------------------------------
 
 
 def test_the_password_is_no_option() -> None:

@@ -92,7 +92,7 @@ class Broker:
             client.close()
 
     def close(self) -> None:
-        """The broker stops in an orderly way: nobody is connected any more, and all messages are back in their queues."""
+        """The broker stops in an orderly way: nobody is connected, and all messages are back in their queues."""
         for vhost in self.vhosts.values():
             for queue in vhost.queues.values():
                 queue.close()

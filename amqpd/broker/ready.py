@@ -205,7 +205,7 @@ class Ready:
         if generation == self._generation:
             self._reading = False
             self._absorb(page)
-            self._arrived()
+        self._arrived()  # in any case: what someone read who could not wait may be more than he took
 
     def _absorb(self, page: Page) -> None:
         for position, messages in page.runs:

@@ -151,9 +151,11 @@ class Persister:
             self._failing = False
             log.info("writing_again", file=self._name)
             self._alarms.clear("disk", self._name)
-        self._agenda.settle()
-        self._go_on()
-        self._wake()
+        try:
+            self._agenda.settle()
+            self._go_on()
+        finally:
+            self._wake()
 
     def _is_relieved(self, batch: Batch, error: Exception | None) -> None:
         self._writing = False

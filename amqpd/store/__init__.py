@@ -11,6 +11,7 @@ writes what it collects, and reads what it asks for. From the ground up:
     recovery     what is there when the broker starts
     store        the whole
     directory    where it lies, and whose it is
+    check, export, copies: the tools, for ``amqpd store``
 """
 
 from amqpd.store.directory import open_store

@@ -24,11 +24,13 @@ not grow.
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from struct import Struct
+from struct import error as StructError
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from amqpd.broker.message import Message
 from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord, Record
+from amqpd.errors import MalformedArguments
 from amqpd.store.gone import Gone, Interval
 from amqpd.wire.tables import Table, decode_table, encode_table
 
@@ -121,16 +123,24 @@ def record_key(record: Record) -> bytes:
 
 
 def encode_record(record: Record, queue: int = 0) -> bytes:
-    """A record as a field table, AMQP's own format for such things; ``queue`` is the id of a queue's messages."""
+    """A record as a field table, AMQP's own format for such things; ``queue`` is the id of a queue's messages.
+
+    Its arguments are octets in that table: they may be nested as deep as a table can be.
+    """
     table: Table = {name: getattr(record, name) for name in record.__slots__}
-    return encode_table({"kind": type(record).__name__, "id": queue, **table})
+    return encode_table(
+        {"kind": type(record).__name__, "id": queue, **table, "arguments": encode_table(record.arguments)}
+    )
 
 
 def decode_record(value: bytes) -> tuple[Record, int]:
-    """The record, and the id of a queue's messages."""
-    fields: dict[str, Any] = decode_table(value)[0]
-    kind, queue = fields.pop("kind"), fields.pop("id")
-    return _RECORDS[kind](**fields), queue
+    """The record, and the id of a queue's messages. Damaged: it is none."""
+    try:
+        fields: dict[str, Any] = decode_table(value)[0]
+        kind, queue, arguments = fields.pop("kind"), fields.pop("id"), decode_table(fields.pop("arguments"))[0]
+        return _RECORDS[kind](**fields, arguments=arguments), queue
+    except (MalformedArguments, KeyError, TypeError) as error:
+        raise Damaged(f"a record that cannot be read ({error}): {value!r}") from error
 
 
 # What is gone of a queue
@@ -142,8 +152,12 @@ def encode_state(gone: Gone, delivered: int) -> bytes:
 
 
 def decode_state(value: bytes) -> tuple[Gone, int]:
-    floor, delivered = _STATE_HEAD.unpack_from(value)
-    intervals: Iterator[Interval] = _INTERVAL.iter_unpack(value[_STATE_HEAD.size :])
+    """The inverse. Damaged: it cannot be."""
+    try:
+        floor, delivered = _STATE_HEAD.unpack_from(value)
+        intervals: Iterator[Interval] = _INTERVAL.iter_unpack(value[_STATE_HEAD.size :])
+    except StructError as error:
+        raise Damaged(f"a queue's state that cannot be read ({error}): {value!r}") from error
     return Gone(floor, intervals), delivered
 
 
@@ -197,7 +211,9 @@ def split_chunk(queue: int, first: int, chunk: bytes) -> Iterator[tuple[bytes, b
 
 
 def read_head(value: bytes | memoryview) -> ChunkHead:
-    """The head of a chunk, from its first piece, whose CRC is not looked at."""
+    """The head of a chunk, from its first piece, whose CRC is not looked at. Damaged: it is too short."""
+    if len(value) < _CRC.size + _CHUNK_HEAD.size:
+        raise Damaged(f"a chunk without a head, in a piece of {len(value)} octets")
     return ChunkHead(*_CHUNK_HEAD.unpack_from(value, _CRC.size))
 
 
@@ -217,7 +233,7 @@ def join_chunk(queue: int, first: int, pieces: Sequence[bytes]) -> Chunk:
 
 def decode_chunk(chunk: Chunk) -> Iterator[tuple[int, Message]]:
     """The messages of a chunk with their positions. Damaged: it is none, though its CRC is right."""
-    first, _, octets = chunk
+    first, last, octets = chunk
     offset, end, position = _CHUNK_HEAD.size, len(octets), first
     address = header = b""
     unpack, head_size = _RECORD_HEAD.unpack_from, _RECORD_HEAD.size
@@ -238,6 +254,8 @@ def decode_chunk(chunk: Chunk) -> Iterator[tuple[int, Message]]:
             raise Damaged(f"a chunk that ends in a record, at position {position}")
         position += ahead
         yield position, Message(address, header, body)
+    if position != last:
+        raise Damaged(f"a chunk that ends at position {position}, and should at {last}")
 
 
 def join_runs(messages: Iterable[tuple[int, Message]]) -> list[tuple[int, list[Message]]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import lmdb
 
 from amqpd.store.codec import Damaged
-from amqpd.store.environment import FORMAT, Batch, Environment, StoreUnusable
+from amqpd.store.environment import FORMAT, Batch, Environment, StoreUnusable, WriteFailed
 from amqpd.store.store import DurableStore
 
 MAIN = "store.mdb"
@@ -29,16 +29,18 @@ def open_store(directory: Path) -> Iterator[DurableStore]:
     """The store in a directory, made if there is none, for a broker of its own. StoreUnusable: not this directory."""
     with ExitStack() as stack:
         stack.enter_context(locked(directory))
-        main = stack.enter_context(_opened(directory / MAIN))
-        if main.get(FORMAT) is None:
-            main.commit(Batch({FORMAT: b"%d" % FORMAT_VERSION}))
-        _remove_spill(directory)
-        stack.callback(_remove_spill, directory)
-        spill = stack.enter_context(_opened(directory / SPILL, sync=False))
         try:
+            if not (directory / MAIN).exists():
+                _create(directory)
+            main = stack.enter_context(_opened_main(directory))
+            _remove_spill(directory)
+            stack.callback(_remove_spill, directory)
+            spill = stack.enter_context(_opened(directory / SPILL, sync=False))
             store = DurableStore(main, spill)
-        except Damaged as error:
+        except (Damaged, lmdb.Error) as error:
             raise damaged(directory, str(error)) from error
+        except (OSError, WriteFailed) as error:
+            raise StoreUnusable(f"data directory {directory}: cannot be written: {error}") from error
         yield store
 
 
@@ -49,7 +51,7 @@ def open_to_read(directory: Path) -> Iterator[Environment]:
         raise StoreUnusable(
             f"data directory {directory}: there is no {MAIN} in it, so no broker has stored anything here"
         )
-    with _opened(directory / MAIN, readonly=True) as environment:
+    with _opened_main(directory, readonly=True) as environment:
         yield environment
 
 
@@ -79,11 +81,46 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(lock)  # and so unlocked, as it is however the process ends
 
 
+def sync_directory(directory: Path) -> None:
+    """Files that were made, renamed or deleted here are so after a power cut too; syncing a file does not say that."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def damaged(directory: Path, reason: str) -> StoreUnusable:
     return StoreUnusable(
         f"data directory {directory}: damaged: {reason}. Nothing was changed. Restore it from a backup, or move it "
         "away to start with an empty one"
     )
+
+
+def _create(directory: Path) -> None:
+    """A new main file. It gets its name when it is whole: so there is never one that says nothing, but for a reason."""
+    path = directory / f"{MAIN}.new"
+    path.unlink(missing_ok=True)
+    with _opened(path) as environment:
+        environment.commit(Batch({FORMAT: b"%d" % FORMAT_VERSION}))
+    path.with_name(f"{path.name}-lock").unlink()
+    path.rename(directory / MAIN)
+    sync_directory(directory)
+    sync_directory(directory.parent)
+
+
+@contextmanager
+def _opened_main(directory: Path, readonly: bool = False) -> Iterator[Environment]:
+    """The main file, which is there, and one that we can read."""
+    path = directory / MAIN
+    if not path.stat().st_size:  # LMDB would take it for a new one
+        raise damaged(directory, f"{MAIN} is empty")
+    with _opened(path, readonly=readonly) as environment:
+        try:
+            _check(environment, path)
+        except lmdb.Error as error:
+            raise damaged(directory, f"{MAIN}: {error}") from error
+        yield environment
 
 
 @contextmanager
@@ -96,7 +133,6 @@ def _opened(path: Path, sync: bool = True, readonly: bool = False) -> Iterator[E
     except lmdb.Error as error:
         raise StoreUnusable(f"data directory {directory}: {path.name} cannot be opened: {error}") from error
     try:
-        _check(environment, path)
         yield environment
     finally:
         environment.close()
@@ -104,15 +140,14 @@ def _opened(path: Path, sync: bool = True, readonly: bool = False) -> Iterator[E
 
 def _check(environment: Environment, path: Path) -> None:
     directory = path.parent
-    if environment.octets > path.stat().st_size:  # LMDB would find out by a signal that ends the process
-        raise damaged(directory, f"{path.name} is cut off at {path.stat().st_size} octets of {environment.octets}")
+    if not environment.is_whole:
+        raise damaged(directory, f"{path.name} is cut off at {path.stat().st_size} octets")
     written = environment.get(FORMAT)
     if written is None:
-        if not environment.is_empty:
-            raise damaged(directory, f"{path.name} does not say what format it has")
-    elif not written.isdigit():
+        raise damaged(directory, f"{path.name} does not say what format it has")
+    if not written.isdigit():
         raise damaged(directory, f"{path.name} has format {written!r}")
-    elif int(written) > FORMAT_VERSION:
+    if int(written) > FORMAT_VERSION:
         raise StoreUnusable(
             f"data directory {directory}: written by a newer amqpd (format {int(written)}; this one reads up to "
             f"{FORMAT_VERSION}); start that version, or choose another directory (--data-dir)"

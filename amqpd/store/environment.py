@@ -10,7 +10,7 @@ batches are prepared before they come here.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,10 +28,12 @@ from amqpd.store.codec import (
     join_chunk,
     piece_key,
     read_head,
+    split_chunk,
     split_piece_key,
     split_state_key,
 )
 from amqpd.store.gone import Gone
+from amqpd.store.pages import is_whole
 
 MAP_SIZE_MIN = 1 << 28
 """Octets of address space to begin with. It costs nothing until it is used, and grows by doubling."""
@@ -39,6 +41,9 @@ MAP_SIZE_MIN = 1 << 28
 SWEEP_MAX = 256
 """Chunks that one commit deletes beyond what it needs to: the rest waits for the next, so that no confirm waits long
 for a large queue that was purged."""
+
+BEHIND_CHUNKS = bytes([CHUNKS[0] + 1])
+"""A key behind those of all chunks, and before all others."""
 
 END = (1 << 64) - 1
 """A position behind all others."""
@@ -69,16 +74,17 @@ class Sweep:
 
 @dataclass(slots=True)
 class Batch:
-    """What is written at once: values to be put or, where they are None, deleted; pieces of chunks; and sweeps, which
-    may be left unfinished: what is left of them is there after the commit.
+    """What is written at once: values to be put or, where they are None, deleted; chunks of messages, each with its
+    queue and the position of its first; and sweeps, which may be left unfinished: what is left of them is there after
+    the commit.
     """
 
     changes: dict[bytes, bytes | None] = field(default_factory=dict)
-    pieces: list[tuple[bytes, bytes]] = field(default_factory=list)
+    chunks: list[tuple[int, int, bytes]] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self.pieces or self.sweeps)
+        return bool(self.changes or self.chunks or self.sweeps)
 
 
 class Environment:
@@ -88,6 +94,7 @@ class Environment:
     """
 
     def __init__(self, path: Path, sync: bool = True, readonly: bool = False) -> None:
+        self.path = path
         size = path.stat().st_size if path.exists() else 0
         self._map_lock = threading.Lock()  # LMDB's map must not grow while something is read
         self._env = lmdb.open(
@@ -111,8 +118,16 @@ class Environment:
         return int((self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"])
 
     @property
-    def is_empty(self) -> bool:
-        return self._env.stat()["entries"] == 0
+    def octets_in_use(self) -> int:
+        """Octets of pages that hold something; LMDB's list of free pages and its two first pages are not among them."""
+        pages = self._env.stat()
+        return (pages["branch_pages"] + pages["leaf_pages"] + pages["overflow_pages"]) * pages["psize"]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no page is missing. False: reading may end the process."""
+        with self._begin():  # pages that are in use now are not written anew meanwhile
+            return self.octets <= self.path.stat().st_size or is_whole(self.path)
 
     # Writing
 
@@ -136,14 +151,13 @@ class Environment:
                 else:
                     transaction.put(key, value)
             with transaction.cursor() as cursor:
-                if batch.pieces:
-                    cursor.putmulti(batch.pieces)
-                budget = SWEEP_MAX
-                for sweep in batch.sweeps:
-                    budget = _sweep(cursor, sweep, budget)
-        batch.sweeps[:] = [sweep for sweep in batch.sweeps if sweep.start < sweep.stop]
+                for chunk in batch.chunks:
+                    cursor.putmulti(split_chunk(*chunk))
+                left = _sweep_all(cursor, batch.sweeps)
+        batch.sweeps[:] = left  # not before the transaction is through, or what a failed one had deleted would stay
 
     def _grow(self) -> None:
+        self._env.reader_check()  # a tool that was killed while it read would keep its pages from being used again
         with self._map_lock:
             self._env.set_mapsize(2 * self._env.info()["map_size"])
 
@@ -156,7 +170,7 @@ class Environment:
         chunks: list[Chunk] = []
         damages: list[Damaged] = []
         try:
-            with self._map_lock, self._env.begin() as transaction:
+            with self._map_lock, self._begin() as transaction:
                 cursor = transaction.cursor()
                 found = _seek(cursor, queue, start)
                 while found and octets > 0 and _is_piece(cursor):
@@ -189,13 +203,13 @@ class Environment:
 
     def read_chunk(self, queue: int, first: int) -> Chunk:
         """One chunk. Damaged: it is not what was written."""
-        with self._env.begin() as transaction:
+        with self._begin() as transaction:
             cursor = transaction.cursor()
             pieces = _read_pieces(cursor)[0] if cursor.set_key(piece_key(queue, first)) else []
             return join_chunk(queue, first, pieces)
 
     def get(self, key: bytes) -> bytes | None:
-        with self._env.begin() as transaction:
+        with self._begin() as transaction:
             value = transaction.get(key)
             return None if value is None else bytes(value)
 
@@ -207,9 +221,44 @@ class Environment:
         """Of each queue of which something is gone: what, and below which position messages were handed out."""
         return {split_state_key(key): decode_state(value) for key, value in self._all(STATES)}
 
+    def walk(self) -> Iterator[tuple[bytes, bytes]]:
+        """All keys and values of one moment, chunks last. Damaged: LMDB cannot go on, or goes in circles."""
+        try:
+            with self._begin() as transaction, transaction.cursor() as cursor:
+                for start, stop in ((BEHIND_CHUNKS, b"\xff"), (b"\0", BEHIND_CHUNKS)):
+                    key = b""
+                    found = cursor.set_range(start)
+                    while found and cursor.key() < stop:
+                        if cursor.key() <= key:
+                            raise Damaged(f"keys do not ascend: {cursor.key().hex()} after {key.hex()}")
+                        key, value = cursor.item()
+                        yield key, value
+                        found = cursor.next()
+        except lmdb.Error as error:
+            raise Damaged(str(error)) from error
+
+    def copy(self, descriptor: int) -> None:
+        """Write what there is at one moment to an open file, as a file of LMDB without free pages.
+
+        WriteFailed: the file does not take it. Damaged: the pages in use and the free ones are not all there are.
+        """
+        try:
+            self._env.copyfd(descriptor, compact=True)
+        except (lmdb.IncompatibleError, lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
+            raise Damaged(f"pages are lost, or in use twice ({error})") from error
+        except lmdb.Error as error:
+            raise WriteFailed(str(error)) from error
+
+    def _begin(self) -> "lmdb.Transaction[bytes]":
+        try:
+            return self._env.begin()
+        except lmdb.MapResizedError:  # we only read, and the broker beside us has made the file larger than our map
+            self._env.set_mapsize(0)
+            return self._env.begin()
+
     def _all(self, kind: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of one kind."""
-        with self._env.begin() as transaction:
+        with self._begin() as transaction:
             cursor = transaction.cursor()
             found = cursor.set_range(kind)
             while found and bytes(cursor.key()).startswith(kind):
@@ -221,11 +270,21 @@ def _is_piece(cursor: lmdb.Cursor) -> bool:
     return cursor.key()[:1] == CHUNKS
 
 
-def _sweep(cursor: lmdb.Cursor, sweep: Sweep, budget: int) -> int:
-    """Delete what a sweep is for, up to ``budget`` pieces or so; returns what is left of that.
+def _sweep_all(cursor: lmdb.Cursor, sweeps: Iterable[Sweep]) -> list[Sweep]:
+    """Delete what the sweeps are for, up to ``SWEEP_MAX`` pieces or so. Returns what is left of them."""
+    budget = SWEEP_MAX
+    left: list[Sweep] = []
+    for sweep in sweeps:
+        start = sweep.start
+        if budget > 0:
+            start, budget = _sweep(cursor, sweep, budget)
+        if start < sweep.stop:
+            left.append(Sweep(sweep.queue, start, sweep.stop))
+    return left
 
-    Moves the sweep's start behind what is done.
-    """
+
+def _sweep(cursor: lmdb.Cursor, sweep: Sweep, budget: int) -> tuple[int, int]:
+    """Delete for one of them, whole chunks. Returns where it would go on, and what is left of ``budget``."""
     found = cursor.set_range(piece_key(sweep.queue, sweep.start))
     while found and _is_piece(cursor):
         queue, first, piece = split_piece_key(cursor.key())
@@ -235,12 +294,10 @@ def _sweep(cursor: lmdb.Cursor, sweep: Sweep, budget: int) -> int:
             if read_head(cursor.value()).last >= sweep.stop:
                 break
             if budget <= 0:
-                sweep.start = first
-                return budget
+                return first, budget
         found = cursor.delete() and bool(cursor.key())
         budget -= 1
-    sweep.start = sweep.stop
-    return budget
+    return sweep.stop, budget
 
 
 def _seek(cursor: lmdb.Cursor, queue: int, start: int) -> bool:
@@ -252,7 +309,7 @@ def _seek(cursor: lmdb.Cursor, queue: int, start: int) -> bool:
     if before and _is_piece(cursor):
         found_queue, first, _ = split_piece_key(cursor.key())
         if found_queue == queue:
-            return bool(cursor.set_key(piece_key(queue, first)))
+            return bool(cursor.set_range(piece_key(queue, first)))  # its first piece, unless that is lost
     return bool(cursor.set_range(piece_key(queue, start)))
 
 

@@ -54,6 +54,7 @@ class Journal:
         self._unswept = 0  # batches since the last that swept
         # What the batch on its way was made of.
         self._cut_logs: dict[Log, None] = {}
+        self._leaving: dict[bytes, bytes | None] = {}
         self._cut_octets = 0
         self._cut_mark = 0
 
@@ -106,8 +107,7 @@ class Journal:
 
     def cut(self) -> Batch:
         """All that is to be written now; maybe nothing."""
-        batch = Batch(self._changes)
-        self._changes = {}
+        batch = self._cut_changes()
         self._cut_logs, self._logs = self._logs, {}
         self._cut_octets = self._octets
         self._cut_mark = self._marks.written
@@ -138,13 +138,17 @@ class Journal:
             log.put_back()
         self._logs = self._cut_logs | self._logs
         self._cut_logs = {}
-        self._changes = batch.changes | self._changes
+        self._put_back_changes()
         self._leave_over(batch)
         self._stir()
 
     def cut_relief(self) -> Batch:
-        """Of what is to be written now, the deletions, while there is no room for more."""
-        batch = Batch()
+        """Of what is to be written now, all but messages, while there is no room for those.
+
+        The topology is part of it: a queue whose deletion is not written yet must not lose what says which of its
+        messages are gone.
+        """
+        batch = self._cut_changes()
         for log in self._logs:
             log.cut_gone(batch)
         self._cut_sweeps(batch)
@@ -158,7 +162,17 @@ class Journal:
         """It is not."""
         for log in self._logs:
             log.put_back()
+        self._put_back_changes()
         self._leave_over(batch)
+
+    def _cut_changes(self) -> Batch:
+        """A batch with the values that were put. States are added to it by the logs, which keep them themselves."""
+        self._leaving, self._changes = self._changes, {}
+        return Batch(dict(self._leaving))
+
+    def _put_back_changes(self) -> None:
+        self._changes = self._leaving | self._changes
+        self._leaving = {}
 
     def _cut_sweeps(self, batch: Batch) -> None:
         self._unswept = 0
@@ -167,6 +181,7 @@ class Journal:
 
     def _leave_over(self, batch: Batch) -> None:
         for sweep in batch.sweeps:
-            self._sweeps.setdefault((sweep.queue, sweep.start), sweep.stop)
+            key = sweep.queue, sweep.start
+            self._sweeps[key] = max(sweep.stop, self._sweeps.get(key, 0))
         if self._sweeps:
             self._stir()

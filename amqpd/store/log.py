@@ -9,15 +9,16 @@ deleted along with a later batch.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from amqpd.broker.message import Message
 from amqpd.broker.ready import MESSAGE_OVERHEAD
 from amqpd.broker.store import Kept, Page, QueueLog, TakePage
-from amqpd.store.codec import Run, encode_chunks, encode_state, split_chunk, state_key
+from amqpd.store.codec import Run, encode_chunks, encode_state, state_key
 from amqpd.store.environment import END, Batch
 from amqpd.store.gone import Gone, left_of
-from amqpd.store.reading import Reading
+from amqpd.store.reading import Reading, TakeReading
 
 if TYPE_CHECKING:
     from amqpd.store.journal import Journal
@@ -81,22 +82,38 @@ class Log(QueueLog):
     def read(self, start: int, take: TakePage) -> Page | None:
         if start >= self._on_disk:
             return self._in_memory(start)
-        self._journal.request(self._reading(start, take))
+        self._journal.request(self._reading(start, partial(self._is_read, take)))
         return None
 
     def read_now(self, start: int) -> Page:
         if start >= self._on_disk:
             return self._in_memory(start)
         pages: list[Page] = []
-        reading = self._reading(start, pages.append)
+        reading = self._reading(start, partial(self._is_read, pages.append))
         reading.run()
         reading.finish()
         return pages[0]
 
-    def _reading(self, start: int, take: TakePage) -> Reading:
+    def _reading(self, start: int, take: TakeReading) -> Reading:
         start = max(start, self._gone.floor)
         environment = self._journal.environment
         return Reading(environment, self._queue, start, self._on_disk, self.kept.next, self._old, take)
+
+    def _is_read(self, take: TakePage, reading: Reading) -> None:
+        if reading.start < self.kept.next and not reading.damages:
+            self._pass_over(reading.start, reading.page)
+        take(reading.page)
+
+    def _pass_over(self, start: int, page: Page) -> None:
+        """What is missing in a page was transient, and went with the broker before: nobody will settle it.
+
+        What could not be read stays, for whoever wants to mend it.
+        """
+        there = [(position, position + len(messages)) for position, messages in page.runs]
+        gone = self._gone.intervals
+        for missing in left_of(max(start, self._gone.floor), min(page.stop, self.kept.next), there):
+            for hole in left_of(*missing, gone):
+                self._gone.add(*hole)
 
     def _in_memory(self, start: int) -> Page:
         found = [
@@ -139,8 +156,7 @@ class Log(QueueLog):
         self._leaving = list(self._alive())
         self._waiting = []
         self._cut_at = self._next
-        for first, chunk in encode_chunks(self._leaving):
-            batch.pieces += split_chunk(self._queue, first, chunk)
+        batch.chunks += [(self._queue, first, chunk) for first, chunk in encode_chunks(self._leaving)]
         if self._leaving:
             position, messages = self._leaving[-1]
             self._stored = position + len(messages)
@@ -149,6 +165,8 @@ class Log(QueueLog):
         floor, intervals = self._gone.floor, self._gone.intervals
         for position, messages in self._waiting:
             stop = position + len(messages)
+            if stop <= floor:
+                continue
             if position >= floor and not intervals:
                 yield position, messages
                 continue
@@ -169,6 +187,10 @@ class Log(QueueLog):
 
 def _persistent_runs(position: int, messages: Sequence[Message]) -> Iterator[Run]:
     """Those that are persistent."""
+    if len(messages) == 1:
+        if messages[0].persistent:
+            yield position, messages
+        return
     header = None
     persistent = False
     start = 0

@@ -1,12 +1,14 @@
 """A page of a queue that someone waits for: found on the disk in another thread, handed over in the event loop."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from amqpd.broker.message import Message
-from amqpd.broker.store import Page, TakePage
+from amqpd.broker.store import Page
 from amqpd.store.codec import Damaged, decode_chunk, join_runs
 from amqpd.store.environment import END, Environment
 from amqpd.store.gone import Interval
+
+TakeReading = Callable[["Reading"], None]
 
 PAGE_SIZE = 1 << 20
 """Octets that are read at a time, at least: several thousand small messages, some milliseconds of a consumer."""
@@ -16,7 +18,7 @@ class Reading:
     """What a queue has on the disk from ``start`` on and before ``stop``, a page of it.
 
     What is from before the broker's start, at positions below ``old``, is wanted without what was ``gone`` then and
-    without what is transient. ``damages`` says what could not be read.
+    without what is transient. ``page`` is what was found, ``damages`` says what could not be read.
     """
 
     def __init__(
@@ -27,13 +29,13 @@ class Reading:
         stop: int,
         old: int,
         gone: Sequence[Interval],
-        take: TakePage,
+        take: TakeReading,
     ) -> None:
         self.damages: list[Damaged] = []
-        self._page = Page([], stop)
+        self.start = start
+        self.page = Page([], stop)
         self._environment = environment
         self._queue = queue
-        self._start = start
         self._stop = stop
         self._old = old
         self._gone = gone
@@ -41,7 +43,7 @@ class Reading:
 
     def run(self) -> None:
         """Find it; may be called in another thread."""
-        chunks, self.damages = self._environment.read(self._queue, self._start, self._stop, PAGE_SIZE)
+        chunks, self.damages = self._environment.read(self._queue, self.start, self._stop, PAGE_SIZE)
         found: list[tuple[int, Message]] = []
         for chunk in chunks:
             try:
@@ -50,16 +52,16 @@ class Reading:
                 self.damages.append(damage)
         complete = sum(len(chunk.octets) for chunk in chunks) < PAGE_SIZE
         stop = self._stop if complete else chunks[-1].last + 1
-        self._page = Page(join_runs(self._wanted(found)), stop)
+        self.page = Page(join_runs(self._wanted(found)), stop)
 
     def finish(self) -> None:
-        self._take(self._page)
+        self._take(self)
 
     def _wanted(self, found: Iterable[tuple[int, Message]]) -> Iterator[tuple[int, Message]]:
         gone = iter(self._gone)
         start, stop = next(gone, (END, END))
         for position, message in found:
-            if position < self._start:
+            if position < self.start:
                 continue
             if position < self._old:
                 while position >= stop:

@@ -24,7 +24,9 @@ class KeptQueue(NamedTuple):
 
 @dataclass(slots=True)
 class Recovered:
-    """``dead``: queue ids and positions of chunks that hold nothing any more, and were not deleted in time."""
+    """``dead``: queue ids and positions of chunks that hold nothing any more, and were not deleted in time; those that
+    follow on each other as one.
+    """
 
     records: list[Record] = field(default_factory=list)
     queues: dict[tuple[str, str], KeptQueue] = field(default_factory=dict)
@@ -63,6 +65,8 @@ def recover(environment: Environment) -> Recovered:
     for queue, name in ids.items():
         count = counts[queue]
         following = max([count.next, count.gone.floor, *(stop for _, stop in count.intervals[-1:])])
+        if not count.messages:  # what there may be was transient, and nobody will settle it
+            count.gone.raise_to(following)
         kept = Kept(count.messages, count.octets, following, min(count.delivered, following))
         found.queues[name] = KeptQueue(queue, kept, count.gone)
     found.last_id = max([0, *ids, *states, *(queue for queue, _, _ in found.dead)])
@@ -70,32 +74,34 @@ def recover(environment: Environment) -> Recovered:
 
 
 def _count_chunks(environment: Environment, counts: dict[int, _Count], found: Recovered) -> None:
+    dead_before = 0  # the queue of the chunk before, if that is dead
     for queue, first, head in environment.heads():
+        end = head.last + 1
+        messages = octets = 0  # all that is left of a chunk whose queue was deleted
         count = counts.get(queue)
-        if count is None:  # its queue was deleted
-            found.dead.append((queue, first, head.last + 1))
-            continue
-        count.next = head.last + 1
-        if first >= count.gone.floor and not count.intervals:
-            count.messages += head.messages
-            count.octets += head.octets
-        else:
-            _count_what_is_left(environment, queue, first, head, count, found)
+        if count is not None:
+            messages, octets = _left_in(environment, queue, first, head, count)
+            count.messages += messages
+            count.octets += octets
+            count.next = end
+        if not messages and dead_before == queue:
+            found.dead[-1] = queue, found.dead[-1][1], end
+        elif not messages:
+            found.dead.append((queue, first, end))
+        dead_before = 0 if messages else queue
 
 
-def _count_what_is_left(
-    environment: Environment, queue: int, first: int, head: ChunkHead, count: _Count, found: Recovered
-) -> None:
-    """Of a chunk of which some may be gone."""
+def _left_in(environment: Environment, queue: int, first: int, head: ChunkHead, count: _Count) -> tuple[int, int]:
+    """Messages of a chunk that are not gone, and the octets of their bodies."""
     end = head.last + 1
     left = list(left_of(max(first, count.gone.floor), end, count.intervals))
     if not left:
-        found.dead.append((queue, first, end))
-    elif left == [(first, end)]:
-        count.messages += head.messages
-        count.octets += head.octets
-    else:
-        for position, message in decode_chunk(environment.read_chunk(queue, first)):
-            if message.persistent and any(start <= position < stop for start, stop in left):
-                count.messages += 1
-                count.octets += len(message.body)
+        return 0, 0
+    if left == [(first, end)]:
+        return head.messages, head.octets
+    messages = octets = 0
+    for position, message in decode_chunk(environment.read_chunk(queue, first)):
+        if message.persistent and any(start <= position < stop for start, stop in left):
+            messages += 1
+            octets += len(message.body)
+    return messages, octets

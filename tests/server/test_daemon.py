@@ -1,7 +1,9 @@
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +14,7 @@ from amqpd import __version__
 from amqpd.config import Settings
 from amqpd.server.daemon import serve
 from amqpd.server.listening import CannotListen, shown
+from amqpd.store import StoreUnusable
 from amqpd.wire import methods
 from amqpd.wire.constants import PROTOCOL_HEADER
 from amqpd.wire.methods import (
@@ -23,6 +26,7 @@ from amqpd.wire.methods import (
     QueueDeclare,
     QueueDeclareOk,
 )
+from amqpd.wire.properties import Properties
 from tests.amqp.transcript import HEARTBEAT, connection_close
 from tests.server.support import END, Daemon, Peer, serving
 from tests.server.test_listening import has_ipv6
@@ -154,6 +158,87 @@ async def test_a_message_that_is_on_its_way_arrives_before_the_close() -> None:
             await peer.hears(FORCED)
             await peer.says((0, ConnectionCloseOk()))
         await daemon.ends()
+
+
+# What it keeps --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The settings of a daemon with a data directory. It leaves this process's threads as they are."""
+    monkeypatch.setattr("amqpd.server.daemon.SWITCH_INTERVAL_S", sys.getswitchinterval())
+    return {"data_dir": str(tmp_path / "data"), "in_memory": False}
+
+
+PERSISTENT = Properties(delivery_mode=2)
+
+
+async def keep(daemon: Daemon, *bodies: bytes) -> Peer:
+    """Someone declares a durable queue, and has messages in it confirmed."""
+    peer = await daemon.connect()
+    await peer.says((1, QueueDeclare(queue="q", durable=True)), (1, ConfirmSelect()))
+    await peer.hears((1, QueueDeclareOk("q", 0, 0)), (1, ConfirmSelectOk()))
+    for number, body in enumerate(bodies, 1):
+        await peer.says((1, BasicPublish(routing_key="q"), body, PERSISTENT))
+        await peer.hears((1, methods.BasicAck(number)))
+    return peer
+
+
+async def get(peer: Peer) -> tuple[bytes, bool]:
+    """The body of the next message, and whether it is marked as redelivered."""
+    await peer.says((1, methods.BasicGet(queue="q")))
+    _, got, body = await peer.hear()  # type: ignore[misc]
+    return body, got.redelivered
+
+
+async def ends_in_order(daemon: Daemon, *peers: Peer) -> None:
+    stop()
+    for peer in peers:
+        await peer.hears(FORCED)
+        await peer.says((0, ConnectionCloseOk()))
+    await daemon.ends()
+
+
+async def test_what_is_durable_is_there_again(data: dict[str, Any]) -> None:
+    async with serving(**data) as daemon:
+        assert daemon.events("in_memory") == []
+        assert (await daemon.event("listening"))["data"] == data["data_dir"]
+        peer = await keep(daemon, b"one", b"two", b"three")
+        assert await get(peer) == (b"one", False)
+        assert await get(peer) == (b"two", False)
+        await peer.says((1, methods.BasicAck(1)))
+        await ends_in_order(daemon, peer)
+    async with serving(**data) as daemon:
+        peer = await daemon.connect()
+        assert await get(peer) == (b"two", True)
+        assert await get(peer) == (b"three", False)
+
+
+async def test_what_is_said_last_is_written_too(data: dict[str, Any]) -> None:
+    """Nobody waits for an ack, so it is not written at once; but a daemon that stops writes all there is."""
+    async with serving(**data) as daemon:
+        peer = await keep(daemon, b"one", b"two")
+        assert await get(peer) == (b"one", False)
+        await peer.says((1, methods.BasicAck(1)))
+        await peer.is_in_step()
+        await ends_in_order(daemon, peer)
+    async with serving(**data) as daemon:
+        assert await get(await daemon.connect()) == (b"two", False)
+
+
+async def test_an_end_of_another_kind_is_like_a_crash(data: dict[str, Any]) -> None:
+    """What was confirmed is there, and nobody knows what was handed out."""
+    async with serving(**data) as daemon:
+        await keep(daemon, b"one")
+    assert daemon.events("stopped") == []
+    async with serving(**data) as daemon:
+        assert await get(await daemon.connect()) == (b"one", True)
+
+
+async def test_a_directory_in_use_ends_it(data: dict[str, Any]) -> None:
+    async with serving(**data):
+        with pytest.raises(StoreUnusable, match=f"in use by another amqpd .process {os.getpid()}."):
+            await serve(Settings(port=0, metrics_port=0, **data))
 
 
 # The ticker -----------------------------------------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,8 +13,11 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
+from amqpd.store import open_store
+from amqpd.store.environment import FORMAT
 from amqpd.wire.methods import ConnectionClose, ConnectionCloseOk
 from tests.server.support import END, PATIENCE_S, Place
+from tests.store.running import tamper
 
 pytestmark = pytest.mark.anyio
 
@@ -35,20 +39,9 @@ async def events(process: Process) -> AsyncIterator[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def running(*options: str) -> AsyncIterator[Process]:
-    command = [
-        sys.executable,
-        "-m",
-        "amqpd",
-        "serve",
-        "--port",
-        "0",
-        "--metrics-port",
-        "0",
-        "--log-format",
-        "json",
-        "--in-memory",
-    ]
+async def running(*options: str, data_dir: Path | None = None) -> AsyncIterator[Process]:
+    command = [sys.executable, "-m", "amqpd", "serve", "--port", "0", "--metrics-port", "0", "--log-format", "json"]
+    command += ["--in-memory"] if data_dir is None else ["--data-dir", str(data_dir)]
     with anyio.fail_after(PATIENCE_S):
         async with await anyio.open_process([*command, *options]) as process:
             try:
@@ -56,6 +49,12 @@ async def running(*options: str) -> AsyncIterator[Process]:
             finally:
                 if process.returncode is None:
                     process.kill()
+
+
+async def all_it_tells(process: Process) -> str:
+    """What it writes to standard error, to its end."""
+    assert process.stderr is not None
+    return "".join([text async for text in TextReceiveStream(process.stderr)])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -86,10 +85,72 @@ async def test_an_address_that_is_taken_is_told_without_a_traceback() -> None:
         *_, listening = [event async for event in _until_it_listens(one)]
         port = str(listening["port"])
         async with running("--port", port) as two:
-            assert two.stderr is not None
-            told = "".join([text async for text in TextReceiveStream(two.stderr)])
+            told = await all_it_tells(two)
             assert await two.wait() == 1
     assert told == (
         f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; "
         "another program has it (setting port takes another, 0 a free one)\n"
     )
+
+
+# The data directory ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_directory_has_one_broker_at_a_time(tmp_path: Path) -> None:
+    async with running(data_dir=tmp_path) as one:
+        *_, listening = [event async for event in _until_it_listens(one)]
+        assert listening["data"] == str(tmp_path)
+        async with running(data_dir=tmp_path) as two:
+            told = await all_it_tells(two)
+            assert await two.wait() == 1
+        assert told == (
+            f"Error: data directory {tmp_path}: in use by another amqpd (process {one.pid}); stop that one, or choose "
+            "another directory (--data-dir)\n"
+        )
+        one.kill()
+        await one.wait()
+        async with running(data_dir=tmp_path) as three:
+            assert [event async for event in _until_it_listens(three)]
+
+
+def a_file(path: Path) -> None:
+    path.write_text("something")
+
+
+def of_the_future(path: Path) -> None:
+    with open_store(path):
+        pass
+    tamper(path, {FORMAT: b"99"})
+
+
+def damaged(path: Path) -> None:
+    path.mkdir()
+    (path / "store.mdb").write_bytes(b"something else" * 1000)
+
+
+def cut_off(path: Path) -> None:
+    with open_store(path):
+        pass
+    with (path / "store.mdb").open("r+b") as file:
+        file.truncate(8192)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (a_file, "File exists; choose another one (--data-dir), or none (--in-memory)"),
+        (of_the_future, "written by a newer amqpd (format 99; this one reads up to 1); start that version, or"),
+        (damaged, "damaged: store.mdb: "),
+        (cut_off, "damaged: store.mdb is cut off at 8192 octets"),
+    ],
+)
+async def test_a_directory_that_cannot_be_used_is_told_in_a_line(
+    tmp_path: Path, make: Callable[[Path], None], reason: str
+) -> None:
+    directory = tmp_path / "data"
+    make(directory)
+    async with running(data_dir=directory) as process:
+        told = await all_it_tells(process)
+        assert await process.wait() == 1
+    assert told.startswith(f"Error: data directory {directory}: {reason}")
+    assert told.count("\n") == 1
