@@ -49,6 +49,10 @@ class BrokerProcess:
         host, port = self.address
         return f"amqp://guest:guest@{host}:{port}/"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def terminate(self) -> None:
         """Ask it to drain, as an operator does; ``wait`` says how that ended."""
         self._process.send_signal(signal.SIGTERM)

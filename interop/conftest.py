@@ -10,6 +10,7 @@ import resource
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pika
@@ -49,8 +50,8 @@ def own_broker() -> Iterator[Callable[..., BrokerProcess]]:
         pytest.skip("starts and stops a broker: only with amqpd, not with the broker at AMQP_URL")
     started: list[BrokerProcess] = []
 
-    def start(port: int = 0, *options: str) -> BrokerProcess:
-        started.append(BrokerProcess(port, *options))
+    def start(port: int = 0, *options: str, data_dir: Path | None = None) -> BrokerProcess:
+        started.append(BrokerProcess(port, *options, data_dir=data_dir))
         return started[-1]
 
     yield start
