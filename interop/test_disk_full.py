@@ -77,7 +77,9 @@ def test_publishers_wait_consumers_go_on_and_all_is_written_when_there_is_room_a
         else:
             assert isinstance(heard, spec.Connection.Unblocked)
             unblocked = True
-    failed, again = (next(line for line in broker.log if event in line) for event in ("writing_failed", "writing_again"))
+    failed, again = (
+        next(line for line in broker.log if event in line) for event in ("writing_failed", "writing_again")
+    )
     assert broker.log.index(failed) < broker.log.index(again)
     publisher.close()
     consumer.close()
