@@ -20,7 +20,7 @@ from amqpd.broker.store import Page, QueueLog
 MESSAGE_OVERHEAD = 128
 """Octets that a message is reckoned to cost beside its body, in memory and on its way, so that empty ones count too."""
 
-WINDOW_MIN = 1 << 20
+WINDOW_MIN = 256 << 10
 """Octets of waiting messages that any queue may have in memory: a page or two."""
 
 WINDOWS_MAX = 64 << 20
@@ -29,8 +29,8 @@ WINDOWS_MAX = 64 << 20
 Room for a burst of 300,000 small messages.
 """
 
-READ_AHEAD_BELOW = 1 << 20
-"""Octets in memory below which the next page is read. A busy consumer needs some milliseconds to take them."""
+READ_AHEAD_BELOW = 256 << 10
+"""Octets in memory below which the next page is read. A busy consumer needs two milliseconds to take them."""
 
 
 class Windows:

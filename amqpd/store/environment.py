@@ -9,6 +9,7 @@ to win it back from a busy event loop, which costs up to the interpreter's switc
 batches are prepared before they come here.
 """
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -44,6 +45,10 @@ for a large queue that was purged."""
 
 BEHIND_CHUNKS = bytes([CHUNKS[0] + 1])
 """A key behind those of all chunks, and before all others."""
+
+RESERVE = 4 << 20
+"""Octets of its file that messages are not let into. LMDB deletes by writing: new versions of the pages that have
+changed, and a list of those that are free now. So when a disk is full, deletions must have room, or it stays full."""
 
 END = (1 << 64) - 1
 """A position behind all others."""
@@ -108,8 +113,11 @@ class Environment:
             create=not readonly,
             mode=0o600,
         )
+        self._in_use_max = size  # no more octets of the file hold something
+        self._descriptor = os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
 
     def close(self) -> None:
+        os.close(self._descriptor)
         self._env.close()
 
     @property
@@ -134,6 +142,7 @@ class Environment:
     def commit(self, batch: Batch) -> None:
         """Write a batch; when this returns, it is on the disk. WriteFailed: nothing of it is."""
         try:
+            self._make_room(batch)
             while True:
                 try:
                     self._commit(batch)
@@ -142,6 +151,22 @@ class Environment:
                     self._grow()
         except lmdb.Error as error:
             raise WriteFailed(str(error)) from error
+        except OSError as error:
+            raise WriteFailed(f"{self.path}: {error.strerror}") from error
+
+    def _make_room(self, batch: Batch) -> None:
+        """See to it that messages leave the reserve as it is. They take twice their size at most, in pages that are
+        half empty."""
+        octets = 2 * sum(len(chunk) for _, _, chunk in batch.chunks)
+        if not octets:
+            return
+        size = os.fstat(self._descriptor).st_size
+        self._in_use_max += octets
+        if self._in_use_max + RESERVE > size:
+            self._in_use_max = self.octets_in_use + octets  # asked seldom: LMDB takes as long as for a read
+        wanted = self._in_use_max + RESERVE
+        if wanted > size:
+            os.posix_fallocate(self._descriptor, size, wanted + RESERVE - size)
 
     def _commit(self, batch: Batch) -> None:
         with self._env.begin(write=True, buffers=True) as transaction:

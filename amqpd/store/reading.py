@@ -10,8 +10,9 @@ from amqpd.store.gone import Interval
 
 TakeReading = Callable[["Reading"], None]
 
-PAGE_SIZE = 1 << 20
-"""Octets that are read at a time, at least: several thousand small messages, some milliseconds of a consumer."""
+PAGE_SIZE = 256 << 10
+"""Octets that are read at a time, at least: a thousand and more small messages. Larger pages read no faster, measured,
+and every queue with a backlog and a consumer has one or two of them in memory."""
 
 
 class Reading:

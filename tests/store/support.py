@@ -74,7 +74,8 @@ class Faulty(Environment):
                 raise lmdb.DiskError("No space left on device")
 
     def close(self) -> None:
-        self._real.close()
+        self._env = self._real
+        super().close()
 
 
 class Writer:

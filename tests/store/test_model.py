@@ -1,0 +1,238 @@
+"""The broker on the durable store against the naive model, with a disk that stalls and fails, and crashes.
+
+What is new to the model is what the disk has: of each durable queue, the messages that a restart would bring back. That
+is all there was when the last batch that was written was cut; so the model takes a note at each cut. Everything is
+tiny, so that a few messages are a long queue, a chunk, a page.
+
+After a crash, exactly that must be there, once and in order, and all of it redelivered; after an orderly end, what was
+not settled, and of that redelivered what was handed out.
+
+``HYPOTHESIS_PROFILE=long`` looks further here too.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+from unittest.mock import patch
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from amqpd.broker import ready
+from amqpd.broker.broker import Broker
+from amqpd.broker.ready import MESSAGE_OVERHEAD
+from amqpd.store import codec, environment, journal, log, reading
+from amqpd.store.codec import decode_chunk
+from amqpd.store.reading import Reading
+from tests.broker.test_model import LONG, SETTINGS, Line, Model, number_of
+from tests.store.support import Fault, Host, ProcessEnds, Writer
+
+TINY = (
+    (ready, "WINDOW_MIN", 600),
+    (ready, "WINDOWS_MAX", 1500),
+    (ready, "READ_AHEAD_BELOW", 500),
+    (reading, "PAGE_SIZE", 600),
+    (codec, "CHUNK_SIZE", 500),
+    (codec, "PIECE_SIZE", 128),
+    (log, "SWEPT_FROM", 3),
+    (environment, "SWEEP_MAX", 3),
+    (journal, "SWEEP_EVERY", 2),
+)
+
+Kept = dict[Line, list[int]]
+"""What the disk has: persistent messages of durable queues, in order."""
+
+pytestmark = pytest.mark.timeout(3600 if LONG else 60)
+
+faults: st.SearchStrategy[Fault | None] = st.sampled_from([None, None, None, "fails"])
+
+
+class DurableModel(Model):
+    DURABLE: ClassVar = {"durable", "one"}
+
+    def __init__(self) -> None:
+        self.patches = ExitStack()
+        for module, name, value in TINY:
+            self.patches.enter_context(patch.object(module, name, value))
+        self.directory = Path(self.patches.enter_context(TemporaryDirectory()))
+        self.on_disk: Kept = {}
+        self.leaving: Kept = {}  # what the disk will have when the batch on its way has arrived
+        self.reached = self.cut_at = 0  # the last message that was published before the batch was cut
+        self.found: list[Reading] = []  # and not handed over yet
+        super().__init__()
+
+    def teardown(self) -> None:
+        self.host.end()
+        self.patches.close()
+
+    def make_broker(self) -> Broker:
+        self.host = Host(self.directory)
+        return self.host.broker
+
+    @property
+    def writers(self) -> tuple[Writer, Writer]:
+        return self.host.writer, self.host.spiller
+
+    def safe(self) -> int:
+        return self.reached
+
+    def safe_at(self, count: int, persistent: bool) -> tuple[int, int]:
+        return self.published if persistent else 0, self.published
+
+    # Writing
+
+    def needed(self) -> Kept:
+        """What a restart would need by now."""
+        return {line: sorted(line.logged, key=line.place.__getitem__) for line in self.lines.values() if line.durable}
+
+    @precondition(lambda self: self.host.writer.batch is None)
+    @rule()
+    def cut(self) -> None:
+        self.leaving, self.cut_at = self.needed(), self.published
+        self.host.writer.cut()
+
+    @precondition(lambda self: self.host.writer.batch is None)
+    @rule()
+    def cut_relief(self) -> None:
+        """Of what the disk has, what is gone is taken away; nothing new comes, but queues."""
+        self.leaving, self.cut_at = self.needed(), self.reached
+        for line, numbers in self.leaving.items():
+            numbers[:] = [number for number in self.on_disk.get(line, []) if number in line.logged]
+        self.host.writer.cut_relief()
+
+    @precondition(lambda self: self.host.writer.batch is not None)
+    @rule(fault=faults)
+    def commit(self, fault: Fault | None) -> None:
+        if fault:
+            self.host.main.next(fault)
+        else:
+            self.on_disk, self.reached = self.leaving, self.cut_at
+        assert self.host.writer.commit() == (not fault)
+
+    @rule(relieve=st.booleans(), fault=faults)
+    def spill(self, relieve: bool, fault: Fault | None) -> None:
+        spiller = self.host.spiller
+        if fault:
+            self.host.spill.next(fault)
+        assert (spiller.relieve() if relieve else spiller.write()) == (not fault)
+
+    @rule()
+    def write_all(self) -> None:
+        """And then there is nothing of a queue that is empty."""
+        if self.host.writer.batch is not None:
+            self.commit(None)
+        while self.host.writer.journal.has_changes:
+            self.cut()
+            self.commit(None)
+        self.host.spiller.write_all()
+        chunks = {queue for file in (self.host.main, self.host.spill) for queue, _, _ in self.host.chunks(file)}
+        queues = self.broker.vhosts["/"].queues
+        for line in self.lines.values():
+            kept = queues[line.name]._log
+            if not line.ready and not line.unacked:
+                assert kept._queue not in chunks
+                assert (kept._gone.intervals, kept._waiting) == ([], [])
+        assert chunks <= {queue._log._queue for queue in queues.values()}
+
+    # Reading
+
+    @rule()
+    def find(self) -> None:
+        """The pages that are waited for are read; they are handed over later."""
+        for writer in self.writers:
+            readings, writer.journal.readings = writer.journal.readings, []
+            for each in readings:
+                each.run()
+                assert each.damages == []
+                self.found.append(each)
+
+    @rule()
+    def hand_over(self) -> None:
+        found, self.found = self.found, []
+        for each in found:
+            each.finish()
+        self.broker.agenda.settle()
+
+    def is_reading(self, name: str) -> bool:
+        queue = self.broker.vhosts["/"].queues[name]
+        waited_for = [each for writer in self.writers for each in writer.journal.readings]
+        return any(each._queue == queue._log._queue for each in [*self.found, *waited_for])
+
+    # The end
+
+    @rule()
+    def restart(self) -> None:
+        while self.holders:
+            self.release()
+        if self.host.writer.batch is not None:
+            self.commit(None)
+        for client in self.clients:
+            leaving = [actor for actor in self.actors if actor.client is client]
+            self.actors = [actor for actor in self.actors if actor.client is not client]
+            for actor in leaving:
+                actor.end()
+            self.broker.disconnect(client)
+        kept = self.needed()
+        self.host.stop()
+        self.start_with(kept, {line: line.out_before for line in kept})
+
+    @rule(fault=st.sampled_from(["ends before", "ends after"]))
+    def crash(self, fault: Fault) -> None:
+        """At any moment, and maybe before it is known that the last batch is written."""
+        if self.host.writer.batch is not None:
+            self.host.main.next(fault)
+            with pytest.raises(ProcessEnds):
+                self.host.writer.commit()
+            if fault == "ends after":
+                self.on_disk = self.leaving
+        self.host.end()
+        self.start_with(self.on_disk, {line: set(numbers) for line, numbers in self.on_disk.items()})
+
+    def start_with(self, kept: Kept, out_before: dict[Line, set[int]]) -> None:
+        """This is there, and of it this has been out before."""
+        lines = {
+            line.name: Line(
+                line.name,
+                durable=True,
+                ready=list(numbers),
+                place={number: place for place, number in enumerate(numbers)},
+                out_before=out_before[line] & set(numbers),
+                logged=set(numbers),
+            )
+            for line, numbers in kept.items()
+        }
+        self.found.clear()
+        self.host.start()
+        self.start(self.host.broker, lines)
+        self.on_disk = self.needed()
+        self.reached = self.published
+        self.host.write()
+        for queue, first, _ in self.host.chunks():
+            names = [name for name, each in self.broker.vhosts["/"].queues.items() if each._log._queue == queue]
+            numbers = {number_of(message) for _, message in decode_chunk(self.host.main.read_chunk(queue, first))}
+            assert numbers & self.lines[names[0]].logged
+        self.open_session(0, False)
+        self.open_session(1, True)
+
+    # What holds after every step
+
+    @invariant()
+    def who_waits_for_a_page_gets_one(self) -> None:
+        for name in self.lines:
+            assert self.is_reading(name) or not self.broker.vhosts["/"].queues[name]._ready._reading
+
+    @invariant()
+    def what_lies_in_memory_is_counted(self) -> None:
+        resident = 0
+        for name in self.lines:
+            queue = self.broker.vhosts["/"].queues[name]._ready
+            octets = sum(len(message.body) + MESSAGE_OVERHEAD for message in queue.in_memory)
+            assert queue._resident == octets
+            resident += octets
+        assert self.broker.windows.octets == resident
+
+
+TestModel = DurableModel.TestCase
+TestModel.settings = SETTINGS
