@@ -15,22 +15,19 @@ and the position of its first message::
 Publishers repeat themselves: where address or header are those of the record before, their size is ``SAME`` and they
 are left out, on the disk and, when they are read back, in memory.
 
-A chunk lies in *pieces* of at most ``PIECE_SIZE``, each a value of its own, with its number at the end of the key and
-the CRC-32 of the rest in front. Only a chunk with one large message has more than one. All pieces but a chunk's last
-have the same size, so the pages that one leaves behind fit the next: a store that large messages stream through does
-not grow.
+A chunk lies in *pieces* of at most ``PIECE_SIZE``, each a value of its own, with its number at the end of the key. Only
+a chunk with one large message has more than one. All pieces but a chunk's last have the same size, so the pages that
+one leaves behind fit the next: a store that large messages stream through does not grow.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from struct import Struct
-from struct import error as StructError
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from amqpd.broker.message import Message
 from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord, Record
-from amqpd.errors import MalformedArguments
 from amqpd.store.gone import Gone, Interval
 from amqpd.wire.tables import Table, decode_table, encode_table
 
@@ -119,6 +116,21 @@ def record_key(record: Record) -> bytes:
     return TOPOLOGY + kind + digest.digest()
 
 
+# Every value begins with the CRC-32 of the rest.
+
+
+def _sealed(octets: bytes) -> bytes:
+    return _CRC.pack(crc32(octets)) + octets
+
+
+def _opened(value: bytes, what: str) -> bytes:
+    """The rest. Damaged: it is not what was written."""
+    octets = value[_CRC.size :]
+    if len(value) < _CRC.size or _CRC.unpack_from(value)[0] != crc32(octets):
+        raise Damaged(f"wrong checksum: {what}")
+    return octets
+
+
 # Records of the topology
 
 
@@ -128,19 +140,15 @@ def encode_record(record: Record, queue: int = 0) -> bytes:
     Its arguments are octets in that table: they may be nested as deep as a table can be.
     """
     table: Table = {name: getattr(record, name) for name in record.__slots__}
-    return encode_table(
-        {"kind": type(record).__name__, "id": queue, **table, "arguments": encode_table(record.arguments)}
-    )
+    table |= {"kind": type(record).__name__, "id": queue, "arguments": encode_table(record.arguments)}
+    return _sealed(encode_table(table))
 
 
 def decode_record(value: bytes) -> tuple[Record, int]:
-    """The record, and the id of a queue's messages. Damaged: it is none."""
-    try:
-        fields: dict[str, Any] = decode_table(value)[0]
-        kind, queue, arguments = fields.pop("kind"), fields.pop("id"), decode_table(fields.pop("arguments"))[0]
-        return _RECORDS[kind](**fields, arguments=arguments), queue
-    except (MalformedArguments, KeyError, TypeError) as error:
-        raise Damaged(f"a record that cannot be read ({error}): {value!r}") from error
+    """The record, and the id of a queue's messages. Damaged: it is not what was written."""
+    fields: dict[str, Any] = decode_table(_opened(value, f"a record: {value!r}"))[0]
+    kind, queue, arguments = fields.pop("kind"), fields.pop("id"), decode_table(fields.pop("arguments"))[0]
+    return _RECORDS[kind](**fields, arguments=arguments), queue
 
 
 # What is gone of a queue
@@ -148,16 +156,15 @@ def decode_record(value: bytes) -> tuple[Record, int]:
 
 def encode_state(gone: Gone, delivered: int) -> bytes:
     """What is gone, and the position below which messages may have been handed out."""
-    return _STATE_HEAD.pack(gone.floor, delivered) + b"".join(_INTERVAL.pack(*one) for one in gone.intervals)
+    intervals = b"".join(_INTERVAL.pack(*one) for one in gone.intervals)
+    return _sealed(_STATE_HEAD.pack(gone.floor, delivered) + intervals)
 
 
 def decode_state(value: bytes) -> tuple[Gone, int]:
-    """The inverse. Damaged: it cannot be."""
-    try:
-        floor, delivered = _STATE_HEAD.unpack_from(value)
-        intervals: Iterator[Interval] = _INTERVAL.iter_unpack(value[_STATE_HEAD.size :])
-    except StructError as error:
-        raise Damaged(f"a queue's state that cannot be read ({error}): {value!r}") from error
+    """The inverse. Damaged: it is not what was written."""
+    octets = _opened(value, "a queue's state")
+    floor, delivered = _STATE_HEAD.unpack_from(octets)
+    intervals: Iterator[Interval] = _INTERVAL.iter_unpack(octets[_STATE_HEAD.size :])
     return Gone(floor, intervals), delivered
 
 
@@ -206,8 +213,7 @@ def encode_chunks(runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
 def split_chunk(queue: int, first: int, chunk: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a chunk's pieces."""
     for piece, start in enumerate(range(0, len(chunk), PIECE_SIZE)):
-        part = chunk[start : start + PIECE_SIZE]
-        yield piece_key(queue, first, piece), _CRC.pack(crc32(part)) + part
+        yield piece_key(queue, first, piece), _sealed(chunk[start : start + PIECE_SIZE])
 
 
 def read_head(value: bytes | memoryview) -> ChunkHead:
@@ -219,15 +225,10 @@ def read_head(value: bytes | memoryview) -> ChunkHead:
 
 def join_chunk(queue: int, first: int, pieces: Sequence[bytes]) -> Chunk:
     """A chunk from the values of its pieces. Damaged: one of them is not what was written, or the first is missing."""
-    parts: list[bytes] = []
-    for number, value in enumerate(pieces):
-        part = value[_CRC.size :]
-        if len(value) < _CRC.size or _CRC.unpack_from(value)[0] != crc32(part):
-            raise Damaged(f"wrong checksum: queue id {queue}, position {first}, piece {number}")
-        parts.append(part)
-    octets = b"".join(parts)
+    where = f"queue id {queue}, position {first}"
+    octets = b"".join(_opened(value, f"{where}, piece {number}") for number, value in enumerate(pieces))
     if len(octets) < _CHUNK_HEAD.size:
-        raise Damaged(f"a chunk without a head: queue id {queue}, position {first}")
+        raise Damaged(f"a chunk without a head: {where}")
     return Chunk(first, _CHUNK_HEAD.unpack_from(octets)[0], octets)
 
 

@@ -13,8 +13,8 @@ from amqpd.broker.agenda import Agenda
 from amqpd.broker.client import Client
 from amqpd.broker.message import Message, make_message
 from amqpd.broker.queue import Queue
-from amqpd.broker.receiver import Mailbox
 from amqpd.broker.ready import Windows
+from amqpd.broker.receiver import Mailbox
 from amqpd.broker.records import QueueRecord, Record
 from amqpd.broker.store import Page, QueueLog, Store, TakePage
 from amqpd.broker.subscriber import Subscriber

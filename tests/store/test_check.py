@@ -168,9 +168,9 @@ STATE = state_key(1)
         ({STATE: encode_state(Gone(3, [(5, 7), (6, 8)]), 9)}, "what is gone of queue id 1 overlaps at position 6"),
         ({STATE: encode_state(Gone(3, [(3, 4)]), 9)}, "what is gone of queue id 1 overlaps at position 3"),
         ({STATE: encode_state(Gone(3, [(6, 6)]), 9)}, "what is gone of queue id 1 overlaps at position 6"),
-        ({STATE: b"short"}, "a queue's state that cannot be read"),
+        ({STATE: b"short"}, "wrong checksum: a queue's state"),
         ({state_key(7): encode_state(Gone(), 1)}, "queue id 7: there is no record of it"),
-        ({b"t?": b"no record"}, "a record that cannot be read"),
+        ({b"t?": b"no record"}, "wrong checksum: a record"),
         (
             {record_key(QueueRecord("/", "other")): encode_record(QueueRecord("/", "q2"), 2)},
             "belongs to something else",

@@ -166,8 +166,8 @@ def test_queues_are_told_apart(left: Left) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "damage"),
     [
-        (record_key(QUEUE), b"nonsense", "a record that cannot be read"),
-        (state_key(1), b"short", "a queue's state that cannot be read"),
+        (record_key(QUEUE), b"nonsense", "wrong checksum: a record"),
+        (state_key(1), b"short", "wrong checksum: a queue's state"),
         (piece_key(1, 1), b"short", "a chunk without a head"),
         (piece_key(1, 1), bytes(4) + (5).to_bytes(8, "big") + bytes(50), "wrong checksum: queue id 1, position 1"),
     ],
