@@ -54,7 +54,7 @@ def test_publishers_wait_consumers_go_on_and_all_is_written_when_there_is_room_a
     publisher.open_channel()
     publisher.declare_queue("q", durable=True)
     publisher.call(1, spec.Confirm.Select(), spec.Confirm.SelectOk)
-    fill_up(broker, room=2_000_000)
+    fill_up(broker, room=20_000_000)
     sent, confirmed = publish_until_blocked(publisher)
     assert 0 < confirmed < sent
 
@@ -94,7 +94,7 @@ def test_nothing_that_was_confirmed_is_lost_when_it_is_killed_on_a_full_disk(
     publisher.open_channel()
     publisher.declare_queue("q", durable=True)
     publisher.call(1, spec.Confirm.Select(), spec.Confirm.SelectOk)
-    fill_up(broker, room=2_000_000)
+    fill_up(broker, room=20_000_000)
     sent, confirmed = publish_until_blocked(publisher)
     broker.kill()
     survivor = peer(own_broker(data_dir=tmp_path).address).open()

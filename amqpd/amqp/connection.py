@@ -321,8 +321,9 @@ class Connection(Work):
         if self._late_reply is None:  # the connection is closing, and has nothing to say any more
             return
         channel, reply, written = self._late_reply
-        if self._broker.store.durable < written:
-            self._broker.store.wait(self)
+        store = self._broker.store
+        if written > (store.durable if isinstance(reply, methods.TxCommitOk) else store.recorded):
+            store.wait(self)
         else:
             self._late_reply = None
             channel.send(reply)

@@ -5,6 +5,9 @@ store, ``durable`` says up to which count it would survive a crash. Whatever mus
 ``written`` and waits until ``durable`` has reached it: publisher confirms, tx.commit-ok, the answers to durable
 declarations. The same shape serves an fsync, a replicated log and a remote acknowledgement.
 
+There is a second mark, ``recorded``, for whatever is not about messages. The two are one, until a disk has no room for
+messages: then deletions and declarations are safe that came after messages which are not.
+
 A :class:`QueueLog` is the other half: what a queue hands to it, the queue gets back, after a restart or because it let
 go of it to save memory. Reading may take time, so it answers later; a consumer never waits for it in the event loop.
 
@@ -97,15 +100,21 @@ class Store:
     def __init__(self) -> None:
         self.written = 0
         self.durable = 0
+        self.recorded = 0
         self._waiting: dict[Work, None] = {}
 
     def wait(self, work: Work) -> None:
-        """Have ``work`` scheduled when the watermark moves next; once, however often it waits."""
+        """Have ``work`` scheduled when a watermark moves next; once, however often it waits."""
         self._waiting[work] = None
 
     def advance(self, durable: int, agenda: Agenda) -> None:
         """The watermark has moved: what was handed over up to count ``durable`` would survive a crash."""
         self.durable = durable
+        self.record(max(durable, self.recorded), agenda)
+
+    def record(self, recorded: int, agenda: Agenda) -> None:
+        """The same for all but messages."""
+        self.recorded = recorded
         for work in self._waiting:
             agenda.schedule(work)
         self._waiting.clear()

@@ -207,6 +207,8 @@ class VHost:
         """Bind a queue or an exchange to an exchange. A binding that is there already is fine."""
         source = self.exchange(record.source)
         destination = self._destination(record, owner)
+        if binding_key(record) in source.bindings:
+            return
         source.check(record)
         if source.record.survives and destination.record.survives:
             self.store.save(record)

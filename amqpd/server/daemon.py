@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -24,12 +24,14 @@ from anyio.abc import TaskStatus
 from amqpd import __version__
 from amqpd.broker.broker import Broker
 from amqpd.config import Settings
+from amqpd.errors import AMQPError
 from amqpd.server.listening import BACKLOG, listen, raise_file_limit, shown
 from amqpd.server.persister import SWITCH_INTERVAL_S, Persister, Worker
 from amqpd.server.pump import Pump, Pumps
 from amqpd.server.scrape import serve_metrics
 from amqpd.server.watch import Watch
 from amqpd.store import DurableStore, open_store
+from amqpd.store.directory import damaged
 
 TICK_S = 0.5
 """How often connections learn the time: a heartbeat is at least 1 s, and due when half of it is over."""
@@ -57,47 +59,36 @@ def run(settings: Settings) -> None:
 async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED) -> None:
     """Run a broker in the present event loop until SIGTERM or SIGINT. Tells its port when it listens."""
     raise_file_limit(settings.connection_max)
-    with _store(settings) as store:
-        broker = Broker(
-            store,
-            default_user=settings.default_user,
-            default_password=settings.default_pass,
-            loopback_users=settings.loopback_users,
-            connection_max=settings.connection_max,
-        )
-        pumps = Pumps(broker, settings.limits())
-        if store is None:
-            await _serve(settings, pumps, task_status)
-        else:
-            async with _persisting(store, pumps):
-                await _serve(settings, pumps, task_status)
-    log.info("stopped")
-
-
-async def _serve(settings: Settings, pumps: Pumps, task_status: TaskStatus[int]) -> None:
-    """Until a signal has come, and all clients have left."""
-    with (
+    with (  # the store last: where a start fails before it, nothing has been touched
+        anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
         listen("port", settings.host, settings.port) as amqp_socket,
         listen("metrics_port", settings.metrics_host, settings.metrics_port) as metrics_socket,
-        anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+        _store(settings) as store,
     ):
-        server = await asyncio.get_running_loop().create_server(lambda: Pump(pumps), sock=amqp_socket, backlog=BACKLOG)
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_tick, pumps, _watch(settings, pumps.broker))
-                tasks.start_soon(serve_metrics, pumps.broker, metrics_socket)
-                _collect_garbage_seldom()
-                _keep_freed_memory()
-                _announce(settings, amqp_socket, metrics_socket)
-                task_status.started(amqp_socket.getsockname()[1])
-                received = await anext(signals)
-                log.info("draining", signal=received.name, connections=len(pumps.open))
+        pumps = Pumps(_broker(settings, store), settings.limits())
+        async with AsyncExitStack() as stack:
+            if store is not None:
+                await stack.enter_async_context(_persisting(store, pumps))
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Pump(pumps), sock=amqp_socket, backlog=BACKLOG
+            )
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_tick, pumps, _watch(settings, pumps.broker))
+                    tasks.start_soon(serve_metrics, pumps.broker, metrics_socket)
+                    _collect_garbage_seldom()
+                    _keep_freed_memory()
+                    _announce(settings, amqp_socket, metrics_socket)
+                    task_status.started(amqp_socket.getsockname()[1])
+                    received = await anext(signals)
+                    log.info("draining", signal=received.name, connections=len(pumps.open))
+                    server.close()
+                    await _drain(pumps, settings.close_timeout_s, signals)
+                    tasks.cancel_scope.cancel()
+            finally:
                 server.close()
-                await _drain(pumps, settings.close_timeout_s, signals)
-                tasks.cancel_scope.cancel()
-        finally:
-            server.close()
-            pumps.abort()
+                pumps.abort()
+    log.info("stopped")
 
 
 @contextmanager
@@ -109,6 +100,29 @@ def _store(settings: Settings) -> Iterator[DurableStore | None]:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with open_store(Path(settings.data_dir)) as store:
         yield store
+
+
+def _broker(settings: Settings, store: DurableStore | None) -> Broker:
+    """The broker, with what was kept. StoreUnusable: that does not fit together."""
+    try:
+        broker = Broker(
+            store,
+            default_user=settings.default_user,
+            default_password=settings.default_pass,
+            loopback_users=settings.loopback_users,
+            connection_max=settings.connection_max,
+        )
+    except (AMQPError, KeyError) as error:
+        raise damaged(Path(settings.data_dir), f"its topology does not fit together: {error}") from error
+    if store is not None:
+        queues = broker.statistics().queues
+        log.info(
+            "recovered",
+            queues=len(queues),
+            messages=sum(queue.ready for queue in queues),
+            redelivered="what was delivered before" if store.was_closed else "all: the last end was not an orderly one",
+        )
+    return broker
 
 
 @asynccontextmanager
@@ -130,8 +144,7 @@ async def _persisting(store: DurableStore, pumps: Pumps) -> AsyncIterator[None]:
     await anyio.sleep(0)  # what the workers have done last is told
     broker.close()
     store.close()
-    for persister in persisters:
-        persister.write_the_rest()
+    persisters[0].write_the_rest()  # and not the other file, which ends with the process
 
 
 def _watch(settings: Settings, broker: Broker) -> Watch:

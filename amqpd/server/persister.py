@@ -12,6 +12,7 @@ Plain threads and callbacks, since a confirm waits for the way there and back: 2
 import asyncio
 import threading
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
@@ -20,7 +21,7 @@ import structlog
 
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.alarms import Alarms
-from amqpd.store.environment import Batch, WriteFailed
+from amqpd.store.environment import Batch, ReadFailed, WriteFailed
 from amqpd.store.journal import Journal
 from amqpd.store.reading import Reading
 
@@ -28,7 +29,7 @@ LAZY_S = 0.02
 """How long what nobody waits for may collect: fifty syncs a second are little to a disk."""
 
 RETRY_S = 0.5
-"""How soon writing is tried again when it has failed."""
+"""How soon writing or reading is tried again when it has failed."""
 
 SWITCH_INTERVAL_S = 0.0002
 """How long a thread that wants Python's lock waits for it, if the event loop is busy. A commit wants it back after each
@@ -76,6 +77,17 @@ class Worker:
             self._loop.call_soon_threadsafe(done, failure)
 
 
+class State(StrEnum):
+    """What a persister is about."""
+
+    IDLE = "idle"  # nothing is to be written
+    COLLECTING = "collecting"  # a batch will be cut
+    WRITING = "writing"
+    RELIEVING = "relieving"  # writing has failed; deletions are written, to make room
+    PAUSING = "pausing"  # ... and it will be tried again
+    STOPPED = "stopped"
+
+
 class Persister:
     """Writes and reads for one journal, whose name the log and the alarms know.
 
@@ -102,9 +114,8 @@ class Persister:
         self._go_on = go_on
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.Handle | None = None
-        self._writing = False
+        self._state = State.IDLE
         self._failing = False
-        self._stopped = False
         journal.wake = self._wake
         journal.wake_reader = self._read
         journal.press = self._press
@@ -113,58 +124,68 @@ class Persister:
     # Writing
 
     def _wake(self) -> None:
-        """There is something to write, or someone has begun to wait for it."""
-        if self._writing or self._failing or self._stopped:
-            return  # the first two see to it when they are over
-        if self._journal.hurried:
-            self._cut_after(0)
-        elif self._timer is None and self._journal.has_changes:
-            self._cut_after(LAZY_S)
+        """There is something to write, or someone has begun to wait for it. In the other states it will be seen to."""
+        hurried = self._journal.hurried
+        if (self._state is State.IDLE and (hurried or self._journal.has_changes)) or (
+            self._state is State.COLLECTING and hurried
+        ):
+            self._cut_after(0 if hurried else LAZY_S, State.COLLECTING)
 
-    def _cut_after(self, seconds: float) -> None:
+    def _cut_after(self, seconds: float, state: State) -> None:
+        self._state = state
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(seconds, self._cut) if seconds else self._loop.call_soon(self._cut)
 
     def _cut(self) -> None:
         self._timer = None
-        batch = self._journal.cut()
+        try:
+            batch = self._journal.cut()
+        except Exception as bug:  # noqa: BLE001 - it is reported, and what was not cut is cut again
+            self._is_written(Batch(), bug)
+            return
         if batch:
-            self._commit(batch, self._is_written)
+            self._commit(batch, State.WRITING, self._is_written)
         else:
             self._is_written(batch, None)
 
-    def _commit(self, batch: Batch, done: Callable[[Batch, Exception | None], None]) -> None:
-        self._writing = True
+    def _commit(self, batch: Batch, state: State, done: Callable[[Batch, Exception | None], None]) -> None:
+        self._state = state
         self._writer.do(partial(self._journal.environment.commit, batch), partial(done, batch))
 
     def _is_written(self, batch: Batch, error: Exception | None) -> None:
-        self._writing = False
+        stopped = self._state is State.STOPPED
         if error is not None:
-            self._journal.has_failed(batch)
             self._fail(error)
-            if not self._stopped:
-                self._commit(self._journal.cut_relief(), self._is_relieved)
+            self._journal.has_failed(batch)
+            if not stopped:
+                self._commit(self._journal.cut_relief(), State.RELIEVING, self._is_relieved)
             return
         self._journal.is_written(batch, self._agenda)
         if self._failing:
             self._failing = False
             log.info("writing_again", file=self._name)
             self._alarms.clear("disk", self._name)
+        if not stopped:
+            self._state = State.IDLE
+        self._send()
+
+    def _is_relieved(self, batch: Batch, error: Exception | None) -> None:
+        if error is None:
+            self._journal.is_relieved(batch, self._agenda)
+        else:
+            self._journal.has_no_relief(batch)
+        if self._state is not State.STOPPED:
+            self._cut_after(RETRY_S, State.PAUSING)
+        self._send()
+
+    def _send(self) -> None:
+        """Do what had to wait, and send what it says."""
         try:
             self._agenda.settle()
             self._go_on()
         finally:
             self._wake()
-
-    def _is_relieved(self, batch: Batch, error: Exception | None) -> None:
-        self._writing = False
-        if error is None:
-            self._journal.is_relieved(batch)
-        else:
-            self._journal.has_no_relief(batch)
-        if not self._stopped:
-            self._cut_after(RETRY_S)
 
     def _fail(self, error: Exception) -> None:
         if self._failing:
@@ -180,7 +201,7 @@ class Persister:
 
     def stop(self) -> None:
         """Begin nothing new."""
-        self._stopped = True
+        self._state = State.STOPPED
         if self._timer is not None:
             self._timer.cancel()
 
@@ -192,8 +213,8 @@ class Persister:
             try:
                 journal.environment.commit(batch)
             except WriteFailed as error:
-                journal.has_failed(batch)
                 self._fail(error)
+                journal.has_failed(batch)
                 return
             journal.is_written(batch, self._agenda)
 
@@ -202,13 +223,19 @@ class Persister:
     def _read(self) -> None:
         readings, self._journal.readings = self._journal.readings, []
         for reading in readings:
+            self._run(reading)
+
+    def _run(self, reading: Reading) -> None:
+        if self._state is not State.STOPPED:
             self._reader.do(reading.run, partial(self._is_read, reading))
 
     def _is_read(self, reading: Reading, error: Exception | None) -> None:
-        if error is not None:
-            log.error("reading_failed", file=self._name, exc_info=error)
+        if error is not None:  # what is there waits, and is not taken for gone
+            bug = None if isinstance(error, ReadFailed) else error
+            log.error("reading_failed", file=self._name, reason=str(error), exc_info=bug)
+            self._loop.call_later(RETRY_S, self._run, reading)
+            return
         for damage in reading.damages:
             log.error("store_damaged", file=self._name, reason=str(damage))
         reading.finish()
-        self._agenda.settle()
-        self._go_on()
+        self._send()

@@ -9,6 +9,7 @@ to win it back from a busy event loop, which costs up to the interpreter's switc
 batches are prepared before they come here.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -39,10 +40,6 @@ from amqpd.store.pages import is_whole
 MAP_SIZE_MIN = 1 << 28
 """Octets of address space to begin with. It costs nothing until it is used, and grows by doubling."""
 
-SWEEP_MAX = 256
-"""Chunks that one commit deletes beyond what it needs to: the rest waits for the next, so that no confirm waits long
-for a large queue that was purged."""
-
 BEHIND_CHUNKS = bytes([CHUNKS[0] + 1])
 """A key behind those of all chunks, and before all others."""
 
@@ -68,6 +65,10 @@ class WriteFailed(Exception):
     """A batch could not be written; nothing of it was. The text is the reason."""
 
 
+class ReadFailed(Exception):
+    """What is there could not be read now. The text is the reason."""
+
+
 @dataclass(slots=True)
 class Sweep:
     """Chunks of a queue that hold nothing any more: those from position ``start`` on that end before ``stop``."""
@@ -80,13 +81,14 @@ class Sweep:
 @dataclass(slots=True)
 class Batch:
     """What is written at once: values to be put or, where they are None, deleted; chunks of messages, each with its
-    queue and the position of its first; and sweeps, which may be left unfinished: what is left of them is there after
-    the commit.
+    queue and the position of its first; and sweeps, which delete ``sweep_max`` pieces or so: what is left of them is
+    there after the commit.
     """
 
     changes: dict[bytes, bytes | None] = field(default_factory=dict)
     chunks: list[tuple[int, int, bytes]] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
+    sweep_max: int = END
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.chunks or self.sweeps)
@@ -101,20 +103,27 @@ class Environment:
     def __init__(self, path: Path, sync: bool = True, readonly: bool = False) -> None:
         self.path = path
         size = path.stat().st_size if path.exists() else 0
-        self._map_lock = threading.Lock()  # LMDB's map must not grow while something is read
-        self._env = lmdb.open(
-            str(path),
-            map_size=max(MAP_SIZE_MIN, 2 * size),
-            subdir=False,
-            readonly=readonly,
-            sync=sync,
-            metasync=sync,
-            meminit=False,
-            create=not readonly,
-            mode=0o600,
-        )
+        self._map_lock = threading.Lock()  # LMDB's map must not change while something is read
+        self._sync = sync
+        self._readonly = readonly
+        self._map_size = max(MAP_SIZE_MIN, 2 * size)
+        self._given_up = False
+        self._env = self._open()
         self._in_use_max = size  # no more octets of the file hold something
         self._descriptor = os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+
+    def _open(self) -> lmdb.Environment:
+        return lmdb.open(
+            str(self.path),
+            map_size=self._map_size,
+            subdir=False,
+            readonly=self._readonly,
+            sync=self._sync,
+            metasync=self._sync,
+            meminit=False,
+            create=not self._readonly,
+            mode=0o600,
+        )
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -142,6 +151,8 @@ class Environment:
     def commit(self, batch: Batch) -> None:
         """Write a batch; when this returns, it is on the disk. WriteFailed: nothing of it is."""
         try:
+            with self._map_lock:
+                self._take_up()
             self._make_room(batch)
             while True:
                 try:
@@ -149,6 +160,10 @@ class Environment:
                     return
                 except lmdb.MapFullError:
                     self._grow()
+        except lmdb.PanicError as error:
+            with self._map_lock:
+                self._give_up()
+            raise WriteFailed(str(error)) from error
         except lmdb.Error as error:
             raise WriteFailed(str(error)) from error
         except OSError as error:
@@ -166,7 +181,7 @@ class Environment:
             self._in_use_max = self.octets_in_use + octets  # asked seldom: LMDB takes as long as for a read
         wanted = self._in_use_max + RESERVE
         if wanted > size:
-            os.posix_fallocate(self._descriptor, size, wanted + RESERVE - size)
+            _allocate(self._descriptor, size, wanted + RESERVE - size)
 
     def _commit(self, batch: Batch) -> None:
         with self._env.begin(write=True, buffers=True) as transaction:
@@ -178,19 +193,38 @@ class Environment:
             with transaction.cursor() as cursor:
                 for chunk in batch.chunks:
                     cursor.putmulti(split_chunk(*chunk))
-                left = _sweep_all(cursor, batch.sweeps)
+                left = _sweep_all(cursor, batch.sweeps, batch.sweep_max)
         batch.sweeps[:] = left  # not before the transaction is through, or what a failed one had deleted would stay
 
     def _grow(self) -> None:
         self._env.reader_check()  # a tool that was killed while it read would keep its pages from being used again
         with self._map_lock:
-            self._env.set_mapsize(2 * self._env.info()["map_size"])
+            self._map_size *= 2
+            try:
+                self._env.set_mapsize(self._map_size)
+            except lmdb.Error:
+                self._give_up()
+                raise
+
+    def _give_up(self) -> None:
+        """LMDB is of no more use when its map could not grow, or the last page of a commit not be written: then it is
+        opened anew before it is used again."""
+        self._env.close()
+        self._given_up = True
+
+    def _take_up(self) -> None:
+        if self._given_up:
+            self._map_size = max(MAP_SIZE_MIN, 2 * self.path.stat().st_size)
+            self._env = self._open()
+            self._given_up = False
 
     # Reading
 
     def read(self, queue: int, start: int, stop: int, octets: int) -> tuple[list[Chunk], list[Damaged]]:
         """The chunks of a queue with messages from position ``start`` up to ``stop``, at least one if there is one, and
         none after they have that many octets; and what is wrong with those that are not what was written.
+
+        ReadFailed: it cannot be said what is there.
         """
         chunks: list[Chunk] = []
         damages: list[Damaged] = []
@@ -212,19 +246,22 @@ class Environment:
                         chunks.append(chunk)
                         octets -= len(chunk.octets)
         except lmdb.Error as error:
-            damages.append(Damaged(f"{error}: queue id {queue}, from position {start} on"))
+            raise ReadFailed(f"{self.path}: {error}") from error
         return chunks, damages
 
     def heads(self) -> Iterator[tuple[int, int, ChunkHead]]:
         """Of every chunk: its queue, the position of its first message, and its head."""
+        chunk = CHUNKS[0]
         with self._env.begin(buffers=True) as transaction:
             cursor = transaction.cursor()
-            found = cursor.set_range(CHUNKS)
-            while found and _is_piece(cursor):
-                queue, first, piece = split_piece_key(cursor.key())
+            if not cursor.set_range(CHUNKS):
+                return
+            for key, value in cursor.iternext():
+                if key[0] != chunk:
+                    return
+                queue, first, piece = split_piece_key(key)
                 if not piece:
-                    yield queue, first, read_head(cursor.value())
-                found = cursor.next()
+                    yield queue, first, read_head(value)
 
     def read_chunk(self, queue: int, first: int) -> Chunk:
         """One chunk. Damaged: it is not what was written."""
@@ -275,6 +312,7 @@ class Environment:
             raise WriteFailed(str(error)) from error
 
     def _begin(self) -> "lmdb.Transaction[bytes]":
+        self._take_up()
         try:
             return self._env.begin()
         except lmdb.MapResizedError:  # we only read, and the broker beside us has made the file larger than our map
@@ -291,13 +329,23 @@ class Environment:
                 found = cursor.next()
 
 
+def _allocate(descriptor: int, start: int, octets: int) -> None:
+    """Have room for so much of a file, where system and file system can do that. OSError: there is none."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, start, octets)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+
+
 def _is_piece(cursor: lmdb.Cursor) -> bool:
     return cursor.key()[:1] == CHUNKS
 
 
-def _sweep_all(cursor: lmdb.Cursor, sweeps: Iterable[Sweep]) -> list[Sweep]:
-    """Delete what the sweeps are for, up to ``SWEEP_MAX`` pieces or so. Returns what is left of them."""
-    budget = SWEEP_MAX
+def _sweep_all(cursor: lmdb.Cursor, sweeps: Iterable[Sweep], budget: int) -> list[Sweep]:
+    """Delete what the sweeps are for, up to ``budget`` pieces or so. Returns what is left of them."""
     left: list[Sweep] = []
     for sweep in sweeps:
         start = sweep.start

@@ -15,17 +15,20 @@ Interval = tuple[int, int]
 class Gone:
     """The positions that are gone. ``floor``: all below it."""
 
-    __slots__ = ("_starts", "_stops", "floor")
+    __slots__ = ("_in_order", "_starts", "_stops", "floor")
 
     def __init__(self, floor: int = 1, intervals: Iterable[Interval] = ()) -> None:
         self.floor = floor
         self._stops: dict[int, int] = dict(intervals)  # start to stop
         self._starts: dict[int, int] = {stop: start for start, stop in self._stops.items()}  # and back
+        self._in_order: list[Interval] | None = None
 
     @property
     def intervals(self) -> list[Interval]:
         """Those above the floor, in order."""
-        return sorted(self._stops.items())
+        if self._in_order is None:
+            self._in_order = sorted(self._stops.items())
+        return self._in_order
 
     def add(self, start: int, stop: int) -> None:
         """These positions are gone, of which none was before, unless below the floor."""
@@ -33,6 +36,7 @@ class Gone:
         if start >= stop:
             return
         stops, starts = self._stops, self._starts
+        self._in_order = None
         if stop in stops:
             stop = stops.pop(stop)
             del starts[stop]
@@ -62,6 +66,7 @@ class Gone:
         overlapping = [(a, b) for a, b in self._stops.items() if a <= stop and b >= start]
         for a, b in overlapping:
             del self._stops[a], self._starts[b]
+        self._in_order = None
         self.add(min([start, *(a for a, _ in overlapping)]), max([stop, *(b for _, b in overlapping)]))
 
     def raise_to(self, floor: int) -> None:
@@ -71,6 +76,7 @@ class Gone:
                 break
             del self._stops[start], self._starts[stop]
             floor = max(floor, stop)
+        self._in_order = None
         self.floor = max(floor, self.floor)
 
 

@@ -12,12 +12,17 @@ from collections.abc import Callable
 
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.store import Store
+from amqpd.store.codec import PIECE_SIZE
 from amqpd.store.environment import Batch, Environment, Sweep
 from amqpd.store.log import Log
 from amqpd.store.reading import Reading
 
 SWEEP_EVERY = 16
 """Of the batches that someone waits for, one in so many deletes chunks: it takes a quarter longer then."""
+
+SWEEP_MAX = 256
+"""Pieces of chunks that a batch deletes, or twice as many as have been written since the last that did. The rest waits
+for the next, so that no confirm waits long for a large queue that was purged."""
 
 OCTETS_MAX = 64 << 20
 """Octets of messages on their way to the disk, above which publishers have to wait: what a slow disk may take of the
@@ -52,7 +57,9 @@ class Journal:
         self._changes: dict[bytes, bytes | None] = {}
         self._sweeps: dict[tuple[int, int], int] = {}  # queue and position from which on chunks are dead, up to which
         self._unswept = 0  # batches since the last that swept
+        self._stored = 0  # pieces of chunks that those have written
         # What the batch on its way was made of.
+        self._is_out = False
         self._cut_logs: dict[Log, None] = {}
         self._leaving: dict[bytes, bytes | None] = {}
         self._cut_octets = 0
@@ -107,21 +114,22 @@ class Journal:
 
     def cut(self) -> Batch:
         """All that is to be written now; maybe nothing."""
-        batch = self._cut_changes()
+        hurried, self.hurried, self._awake = self.hurried, False, False
+        batch = self._begin_batch()
         self._cut_logs, self._logs = self._logs, {}
         self._cut_octets = self._octets
-        self._cut_mark = self._marks.written
         for log in self._cut_logs:
             log.cut_gone(batch)
             log.cut_messages(batch)
+        self._stored += sum(1 + len(chunk) // PIECE_SIZE for _, _, chunk in batch.chunks)
         self._unswept += 1
-        if not self.hurried or self._unswept >= SWEEP_EVERY:
+        if not hurried or self._unswept >= SWEEP_EVERY:
             self._cut_sweeps(batch)
-        self._awake = self.hurried = False
         return batch
 
     def is_written(self, batch: Batch, agenda: Agenda) -> None:
         """A batch from :meth:`cut` is on the disk."""
+        self._end_batch(batch)
         for log in self._cut_logs:
             log.is_written()
         self._octets -= self._cut_octets
@@ -129,18 +137,13 @@ class Journal:
         if self.pressed and self._octets < OCTETS_MAX // 2:
             self.pressed = False
             self.press()
-        self._leave_over(batch)
         self._marks.advance(self._cut_mark, agenda)
 
     def has_failed(self, batch: Batch) -> None:
         """It is not, and nothing of it is: it is to be written again, along with what has come since."""
-        for log in self._cut_logs:
-            log.put_back()
         self._logs = self._cut_logs | self._logs
         self._cut_logs = {}
-        self._put_back_changes()
-        self._leave_over(batch)
-        self._stir()
+        self._put_back(batch)
 
     def cut_relief(self) -> Batch:
         """Of what is to be written now, all but messages, while there is no room for those.
@@ -148,40 +151,47 @@ class Journal:
         The topology is part of it: a queue whose deletion is not written yet must not lose what says which of its
         messages are gone.
         """
-        batch = self._cut_changes()
+        batch = self._begin_batch()
         for log in self._logs:
             log.cut_gone(batch)
         self._cut_sweeps(batch)
         return batch
 
-    def is_relieved(self, batch: Batch) -> None:
+    def is_relieved(self, batch: Batch, agenda: Agenda) -> None:
         """A batch from :meth:`cut_relief` is on the disk."""
-        self._leave_over(batch)
+        self._end_batch(batch)
+        self._marks.record(self._cut_mark, agenda)
 
     def has_no_relief(self, batch: Batch) -> None:
         """It is not."""
-        for log in self._logs:
-            log.put_back()
-        self._put_back_changes()
-        self._leave_over(batch)
+        self._put_back(batch)
 
-    def _cut_changes(self) -> Batch:
+    def _begin_batch(self) -> Batch:
         """A batch with the values that were put. States are added to it by the logs, which keep them themselves."""
+        assert not self._is_out, "one batch at a time"
+        self._is_out = True
+        self._cut_mark = self._marks.written
         self._leaving, self._changes = self._changes, {}
         return Batch(dict(self._leaving))
 
-    def _put_back_changes(self) -> None:
-        self._changes = self._leaving | self._changes
+    def _end_batch(self, batch: Batch) -> None:
+        self._is_out = False
         self._leaving = {}
-
-    def _cut_sweeps(self, batch: Batch) -> None:
-        self._unswept = 0
-        batch.sweeps = [Sweep(queue, start, stop) for (queue, start), stop in self._sweeps.items()]
-        self._sweeps = {}
-
-    def _leave_over(self, batch: Batch) -> None:
-        for sweep in batch.sweeps:
+        for sweep in batch.sweeps:  # what is left of them, behind those that have come since
             key = sweep.queue, sweep.start
             self._sweeps[key] = max(sweep.stop, self._sweeps.get(key, 0))
         if self._sweeps:
             self._stir()
+
+    def _put_back(self, batch: Batch) -> None:
+        for log in self._logs:
+            log.put_back()
+        self._changes = self._leaving | self._changes
+        self._end_batch(batch)
+        self._stir()
+
+    def _cut_sweeps(self, batch: Batch) -> None:
+        batch.sweeps = [Sweep(queue, start, stop) for (queue, start), stop in self._sweeps.items()]
+        batch.sweep_max = max(SWEEP_MAX, 2 * self._stored)
+        self._sweeps = {}
+        self._unswept = self._stored = 0

@@ -43,7 +43,7 @@ class Reading:
         self._take = take
 
     def run(self) -> None:
-        """Find it; may be called in another thread."""
+        """Find it; may be called in another thread, and again when it has raised ReadFailed."""
         chunks, self.damages = self._environment.read(self._queue, self.start, self._stop, PAGE_SIZE)
         found: list[tuple[int, Message]] = []
         for chunk in chunks:

@@ -24,14 +24,15 @@ class KeptQueue(NamedTuple):
 
 @dataclass(slots=True)
 class Recovered:
-    """``dead``: queue ids and positions of chunks that hold nothing any more, and were not deleted in time; those that
-    follow on each other as one.
+    """``was_closed``: the states tell what was handed out. ``dead``: queue ids and positions of chunks that hold
+    nothing any more, and were not deleted in time; those that follow on each other as one.
     """
 
     records: list[Record] = field(default_factory=list)
     queues: dict[tuple[str, str], KeptQueue] = field(default_factory=dict)
     dead: list[tuple[int, int, int]] = field(default_factory=list)
     last_id: int = 0
+    was_closed: bool = False
 
 
 @dataclass(slots=True)
@@ -48,8 +49,7 @@ class _Count:
 
 def recover(environment: Environment) -> Recovered:
     """Look at all there is. Damaged: something is not what was written."""
-    found = Recovered()
-    clean = environment.get(CLEAN) is not None
+    found = Recovered(was_closed=environment.get(CLEAN) is not None)
     ids: dict[int, tuple[str, str]] = {}
     for value in environment.topology():
         record, queue = decode_record(value)
@@ -60,7 +60,7 @@ def recover(environment: Environment) -> Recovered:
     counts: dict[int, _Count] = {}
     for queue in ids:
         gone, delivered = states.get(queue, (Gone(), END))
-        counts[queue] = _Count(gone, delivered if clean else END, gone.intervals)
+        counts[queue] = _Count(gone, delivered if found.was_closed else END, gone.intervals)
     _count_chunks(environment, counts, found)
     for queue, name in ids.items():
         count = counts[queue]
@@ -93,6 +93,8 @@ def _count_chunks(environment: Environment, counts: dict[int, _Count], found: Re
 
 def _left_in(environment: Environment, queue: int, first: int, head: ChunkHead, count: _Count) -> tuple[int, int]:
     """Messages of a chunk that are not gone, and the octets of their bodies."""
+    if first >= count.gone.floor and not count.intervals:  # mostly; and there may be millions
+        return head.messages, head.octets
     end = head.last + 1
     left = list(left_of(max(first, count.gone.floor), end, count.intervals))
     if not left:

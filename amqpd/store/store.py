@@ -21,6 +21,8 @@ from amqpd.store.recovery import recover
 class DurableStore(Store):
     """A store on LMDB. Somebody has to write what its two journals collect.
 
+    ``was_closed``: the broker before has stopped in an orderly way, so it is known what it handed out.
+
     Damaged: something in ``main`` is not what was written there.
     """
 
@@ -29,6 +31,7 @@ class DurableStore(Store):
         self.main = Journal(main, self)
         self.spill = Journal(spill, Store())
         found = recover(main)
+        self.was_closed = found.was_closed
         self._records: list[Record] = found.records
         self._kept = found.queues
         self._ids = {name: queue.id for name, queue in found.queues.items()}

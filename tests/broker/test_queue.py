@@ -1,8 +1,10 @@
 """A queue alone: order, turns, credit and room, and the log of a durable one."""
 
 from amqpd.broker.ready import MESSAGE_OVERHEAD
+from amqpd.broker.records import QueueRecord
+from amqpd.broker.store import Kept
 from amqpd.errors import AccessRefused
-from tests.broker.support import BareQueue, Crew, Disk, DiskLog, refused, told
+from tests.broker.support import BareQueue, Crew, Disk, DiskLog, message, refused, told
 
 ONE_OCTET = MESSAGE_OVERHEAD + 1  # what a body of one octet takes of a receiver's room
 
@@ -264,3 +266,59 @@ def test_a_message_that_needs_no_acknowledgement_leaves_the_log_when_it_is_hande
     assert log.kept_bodies == {2: "b"}
     bare.join(Crew(no_ack=True))
     assert log.kept_bodies == {}
+
+
+def test_a_purge_leaves_in_the_log_what_is_out() -> None:
+    log = DiskLog(Disk(), "q")
+    bare = BareQueue(log)
+    bare.put("a", "b", "c", "d", persistent=True)
+    first, second = bare.queue.get(no_ack=False), bare.queue.get(no_ack=False)
+    assert first is not None
+    assert second is not None
+    bare.queue.requeue(*second[:2])
+    assert bare.queue.purge() == 3
+    assert log.kept_bodies == {1: "a"}
+
+
+def test_when_the_broker_stops_the_log_learns_what_was_never_handed_out() -> None:
+    log = DiskLog(Disk(), "q")
+    bare = BareQueue(log)
+    bare.put("a", "b", "c", persistent=True)
+    for closed_at in (1, 2):
+        bare.queue.close()
+        assert log.closed_at == closed_at
+        taken = bare.queue.get(no_ack=False)
+        assert taken is not None
+        bare.queue.requeue(*taken[:2])
+        bare.queue.get(no_ack=True)
+        bare.put("d", persistent=True)
+
+
+def test_a_queue_begins_with_what_its_log_has_kept() -> None:
+    log = DiskLog(Disk(), "q")
+    log.messages = {
+        3: message("a", persistent=True),
+        5: message("b", persistent=True),
+        6: message("c", persistent=True),
+    }
+    log.kept = Kept(count=3, octets=3, next=7, delivered=6)
+    bare = BareQueue(log)
+    assert (bare.queue.ready, bare.queue.ready_bytes, bare.queue.published) == (3, 3, 0)
+    bare.put("d")
+    crew = bare.join(Crew())
+    assert crew.took() == []
+    log.disk.read()
+    bare.agenda.settle()
+    log.disk.read()
+    bare.agenda.settle()
+    assert (crew.runs, crew.positions) == ([["a*"], ["b*"], ["c"], ["d"]], [3, 5, 6, 7])
+
+
+def test_a_deleted_queue_drops_its_log_and_says_nothing_of_it_any_more() -> None:
+    disk = Disk()
+    bare = BareQueue(disk.open_log(QueueRecord("/", "q", durable=True)))
+    bare.put("a", "b", persistent=True)
+    bare.queue.get(no_ack=False)
+    bare.queue.dissolve()
+    bare.queue.discard([1])
+    assert disk.logs == {}

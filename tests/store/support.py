@@ -119,11 +119,8 @@ class Writer:
         except WriteFailed:
             (journal.has_no_relief if self.relieves else journal.has_failed)(batch)
             return False
-        if self.relieves:
-            journal.is_relieved(batch)
-        else:
-            journal.is_written(batch, self.agenda)
-            self.agenda.settle()
+        (journal.is_relieved if self.relieves else journal.is_written)(batch, self.agenda)
+        self.agenda.settle()
         return True
 
     def write(self) -> bool:

@@ -1,15 +1,17 @@
 """One file of LMDB: batches whole or not at all, chunks back as they were, sweeps that may take their time."""
 
-from collections.abc import Iterator
+import errno
+import os
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import lmdb
 import pytest
 
 from amqpd.broker.message import Message
 from amqpd.store import codec, environment
 from amqpd.store.codec import Chunk, Damaged, decode_chunk, encode_state, piece_key, state_key
-from amqpd.store.environment import END, Batch, Environment, Sweep, WriteFailed
+from amqpd.store.environment import END, RESERVE, Batch, Environment, Sweep, WriteFailed
 from amqpd.store.gone import Gone
 from tests.store.support import Faulty, chunks_of, persistent
 
@@ -105,16 +107,24 @@ def test_the_map_grows_and_what_was_to_be_swept_then_is_swept(tmp_path: Path, mo
     file.close()
 
 
-def test_the_map_cannot_grow(file: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(size: int) -> None:
-        raise lmdb.MemoryError("mdb_env_set_mapsize: Cannot allocate memory")
-
-    file._real.set_mapsize(1 << 16)
-    monkeypatch.setattr(file, "set_mapsize", refuse, raising=False)
-    with pytest.raises(WriteFailed, match="Cannot allocate memory"):
-        put(file, 1, 1, "a" * 1_000_000)
-    monkeypatch.undo()
-    put(file, 1, 1, "a" * 1_000_000)
+def test_the_map_cannot_grow_and_then_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LMDB gives its environment up then, and so it is opened anew."""
+    monkeypatch.setattr(environment, "MAP_SIZE_MIN", 1 << 16)
+    file = Environment(tmp_path / "file.mdb", sync=False)
+    put(file, 1, 1, "a")
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    batch = batch_of(1, 2, persistent("b" * 20_000_000))
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (in_use + 10_000_000, limits[1]))
+        with pytest.raises(WriteFailed, match="Cannot allocate memory"):
+            file.commit(batch)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert read(file, 1) == "a"
+    file.commit(batch)
+    assert heads(file) == [(1, 1, 1), (1, 2, 2)]
+    file.close()
 
 
 def test_a_large_body(file: Faulty) -> None:
@@ -128,6 +138,57 @@ def test_a_large_body(file: Faulty) -> None:
     file.commit(Batch(sweeps=[Sweep(1, 1, 2)]))
     assert heads(file) == [(1, 2, 2)]
     assert read(file, 1) == "b"
+
+
+# Room
+
+
+def test_messages_leave_a_reserve_behind_them(file: Faulty) -> None:
+    put(file, 1, 1, "a" * 100_000)
+    assert file.path.stat().st_size >= file.octets + RESERVE
+    size = file.path.stat().st_size
+    file.commit(Batch({b"t1": bytes(100)}))
+    put(file, 1, 2, "b")
+    assert file.path.stat().st_size == size  # there is enough for a while
+    put(file, 1, 3, "c" * 2 * RESERVE)
+    assert file.path.stat().st_size >= file.octets + RESERVE
+
+
+def test_a_file_that_is_used_again_and_again_has_its_reserve_in_its_free_pages(file: Faulty) -> None:
+    sizes: set[int] = set()
+    for position in range(1, 100):
+        put(file, 1, position, "a" * 1_000_000)
+        file.commit(Batch(sweeps=[Sweep(1, 0, position)]))
+        sizes.add(file.path.stat().st_size)
+    assert len(sizes) == 1
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_there_is_no_room_for_messages_and_yet_for_deletions(
+    file: Faulty, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    put(file, 1, 1, "a")
+    monkeypatch.setattr(os, "posix_fallocate", refusing(reason))
+    with pytest.raises(WriteFailed, match=f"{file.path}: {os.strerror(reason)}"):
+        put(file, 1, 2, "b" * 2 * RESERVE)
+    assert heads(file) == [(1, 1, 1)]
+    file.commit(Batch(sweeps=[Sweep(1, 0, 2)]))
+    assert heads(file) == []
+
+
+def refusing(reason: int) -> Callable[[int, int, int], None]:
+    def refuse(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    return refuse
+
+
+def test_a_file_system_that_cannot_reserve(file: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", refusing(errno.EOPNOTSUPP))
+    put(file, 1, 1, "a" * 2 * RESERVE)
+    monkeypatch.delattr(os, "posix_fallocate")
+    put(file, 1, 2, "b" * 2 * RESERVE)
+    assert heads(file) == [(1, 1, 1), (1, 2, 2)]
 
 
 # Reading
@@ -255,9 +316,9 @@ def test_a_piece_in_the_middle_is_lost(file: Faulty, monkeypatch: pytest.MonkeyP
 # Sweeps
 
 
-def swept(file: Environment, *sweeps: Sweep) -> list[Sweep]:
+def swept(file: Faulty, *sweeps: Sweep, at_most: int = 1000) -> list[Sweep]:
     """What is left of sweeps."""
-    batch = Batch(sweeps=list(sweeps))
+    batch = Batch(sweeps=list(sweeps), sweep_max=at_most)
     file.commit(batch)
     return batch.sweeps
 
@@ -283,26 +344,24 @@ def test_a_sweep_takes_the_chunks_that_lie_within(chunks: Faulty, start: int, st
     assert [queue for queue, _, _ in heads(chunks) if queue != 2] == [1, 3]
 
 
-def test_a_large_sweep_goes_on_with_the_next_batch(file: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "SWEEP_MAX", 3)
+def test_a_large_sweep_goes_on_with_the_next_batch(file: Faulty) -> None:
     for position in range(1, 11):
         put(file, 1, position, "a")
     put(file, 2, 1, "b")
-    left = swept(file, Sweep(1, 0, 9), Sweep(2, 0, 9))
+    left = swept(file, Sweep(1, 0, 9), Sweep(2, 0, 9), at_most=3)
     assert left == [Sweep(1, 4, 9), Sweep(2, 0, 9)]
-    left = swept(file, *left)
+    left = swept(file, *left, at_most=3)
     assert left == [Sweep(1, 7, 9), Sweep(2, 0, 9)]
-    left = swept(file, *left)
+    left = swept(file, *left, at_most=3)
     assert left == []
     assert heads(file) == [(1, 9, 9), (1, 10, 10)]
 
 
 def test_a_sweep_does_not_end_within_a_chunk(file: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "SWEEP_MAX", 3)
     monkeypatch.setattr(codec, "PIECE_SIZE", 120)
     for position in (1, 2, 3):
         put(file, 1, position, "a" * 150)  # two pieces each
-    assert swept(file, Sweep(1, 0, 4)) == [Sweep(1, 3, 4)]
+    assert swept(file, Sweep(1, 0, 4), at_most=3) == [Sweep(1, 3, 4)]
     assert heads(file) == [(1, 3, 3)]
     assert read(file, 1) == "a" * 150
     assert swept(file, Sweep(1, 3, 4)) == []

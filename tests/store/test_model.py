@@ -23,7 +23,7 @@ from hypothesis.stateful import invariant, precondition, rule
 from amqpd.broker import ready
 from amqpd.broker.broker import Broker
 from amqpd.broker.ready import MESSAGE_OVERHEAD
-from amqpd.store import codec, environment, journal, log, reading
+from amqpd.store import codec, journal, log, reading
 from amqpd.store.codec import decode_chunk
 from amqpd.store.reading import Reading
 from tests.broker.test_model import LONG, SETTINGS, Line, Model, number_of
@@ -37,7 +37,7 @@ TINY = (
     (codec, "CHUNK_SIZE", 500),
     (codec, "PIECE_SIZE", 128),
     (log, "SWEPT_FROM", 3),
-    (environment, "SWEEP_MAX", 3),
+    (journal, "SWEEP_MAX", 3),
     (journal, "SWEEP_EVERY", 2),
 )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord
-from amqpd.store import environment
+from amqpd.store import journal
 from amqpd.store.environment import CLEAN, FORMAT
 from tests.broker.support import PERSISTENT, Peer
 from tests.store.support import Host
@@ -109,7 +109,7 @@ def test_ids_of_queues_are_not_used_again_while_something_of_them_lies_there(
     host.write()
     peer.session.delete_queue("r")
     with monkeypatch.context() as patched:
-        patched.setattr(environment, "SWEEP_MAX", 0)
+        patched.setattr(journal, "SWEEP_MAX", 0)
         host.writer.write()
     assert len(host.chunks()) == 2
     peer = host.crash()
