@@ -114,8 +114,8 @@ def _broker(settings: Settings, store: DurableStore | None) -> Broker:
         )
     except (AMQPError, KeyError) as error:
         raise damaged(Path(settings.data_dir), f"its topology does not fit together: {error}") from error
-    if store is not None:
-        queues = broker.statistics().queues
+    queues = broker.statistics().queues
+    if store is not None and queues:
         log.info(
             "recovered",
             queues=len(queues),

@@ -114,7 +114,7 @@ class Journal:
 
     def cut(self) -> Batch:
         """All that is to be written now; maybe nothing."""
-        hurried, self.hurried, self._awake = self.hurried, False, False
+        hurried, self.hurried = self.hurried, False
         batch = self._begin_batch()
         self._cut_logs, self._logs = self._logs, {}
         self._cut_octets = self._octets
@@ -125,6 +125,7 @@ class Journal:
         self._unswept += 1
         if not hurried or self._unswept >= SWEEP_EVERY:
             self._cut_sweeps(batch)
+        self._awake = False  # only now: logs stir when they add what is to be swept
         return batch
 
     def is_written(self, batch: Batch, agenda: Agenda) -> None:

@@ -383,3 +383,14 @@ def test_what_fails_is_still_on_its_way(bench: Bench, presses: list[bool]) -> No
     assert bench.writer.write()
     assert presses == [True, False]
     assert bench.journal._octets == 0
+
+
+def test_the_writer_is_woken_by_what_comes_after_a_batch_that_sweeps(bench: Bench) -> None:
+    bench.one.append(1, persistent("a"), 1, False)
+    bench.writer.write_all()
+    bench.one.remove(range(1, 2))
+    bench.writer.write_all()
+    assert not bench.journal.has_changes
+    wakes = bench.writer.wakes
+    bench.one.append(2, persistent("b"), 1, False)
+    assert bench.writer.wakes == wakes + 1
