@@ -41,6 +41,7 @@ pytestmark = pytest.mark.timeout(3600 if LONG else 60)
 
 which = st.integers(0, 11)  # an actor, a queue, a consumer: whichever stands there, counted round
 addresses = st.sampled_from([("", "durable"), ("", "one"), ("", "two"), EVERYWHERE])
+runs = st.integers(1, 9)  # of messages
 prefetches = st.integers(0, 3)
 settlements = st.sampled_from(["complete", "requeue", "discard"])
 
@@ -253,12 +254,15 @@ class Model(RuleBasedStateMachine):
     def line(self, number: int) -> Line:
         return list(self.lines.values())[number % len(self.lines)]
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(backlog=st.lists(st.tuples(addresses, runs, st.booleans()), min_size=3, max_size=8))
+    def begin(self, backlog: list[tuple[tuple[str, str], int, bool]]) -> None:
+        """With messages: of rules that are picked at random, few publish, and without messages most mean nothing."""
         self.open_session(0, False)
         self.open_session(1, True)
         for name in QUEUES:
             self.declare(name)
+        for publication in backlog:
+            self.publish(0, *publication)
 
     # Coming and going
 
@@ -295,7 +299,7 @@ class Model(RuleBasedStateMachine):
         assert session.declare_queue(name, durable=name in self.DURABLE) == expected
         session.bind(name, "amq.fanout")
 
-    @precondition(lambda self: self.lines)
+    @precondition(lambda self: len(self.lines) == len(QUEUES))
     @rule(number=which, queue=which)
     def delete(self, number: int, queue: int) -> None:
         line = self.lines.pop(self.line(queue).name)
@@ -317,7 +321,7 @@ class Model(RuleBasedStateMachine):
 
     # Messages in
 
-    @rule(number=which, address=addresses, count=st.integers(1, 5), persistent=st.booleans())
+    @rule(number=which, address=addresses, count=runs, persistent=st.booleans())
     def publish(self, number: int, address: tuple[str, str], count: int, persistent: bool) -> None:
         actor = self.actor(number)
         numbers = list(range(self.published + 1, self.published + count + 1))
@@ -332,6 +336,11 @@ class Model(RuleBasedStateMachine):
         messages = [make_message(*address, body_of(n), PERSISTENT if persistent else None) for n in numbers]
         route = actor.session.route(join_address(*address))
         actor.session.publish_run(route, messages, sum(len(message.body) for message in messages))
+
+    @rule(address=addresses, count=runs, persistent=st.booleans())
+    def publish_more(self, address: tuple[str, str], count: int, persistent: bool) -> None:
+        """So that as many messages come as go: by someone who is in no transaction, mostly."""
+        self.publish(0, address, count, persistent)
 
     def put(self, publication: Publication) -> None:
         for line in self.lines.values():

@@ -13,7 +13,7 @@ not settled, and of that redelivered what was handed out.
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
+from typing import ClassVar, Literal
 from unittest.mock import patch
 
 import pytest
@@ -26,7 +26,7 @@ from amqpd.broker.ready import MESSAGE_OVERHEAD
 from amqpd.store import codec, journal, log, reading
 from amqpd.store.codec import decode_chunk
 from amqpd.store.reading import Reading
-from tests.broker.test_model import LONG, SETTINGS, Line, Model, number_of
+from tests.broker.test_model import LONG, SETTINGS, Line, Model, number_of, settlements, which
 from tests.store.support import Fault, Host, ProcessEnds, Writer
 
 TINY = (
@@ -61,6 +61,7 @@ class DurableModel(Model):
         self.leaving: Kept = {}  # what the disk will have when the batch on its way has arrived
         self.reached = self.cut_at = 0  # the last message that was published before the batch was cut
         self.found: list[Reading] = []  # and not handed over yet
+        self.age = 0  # steps since the broker's start
         super().__init__()
 
     def teardown(self) -> None:
@@ -136,6 +137,25 @@ class DurableModel(Model):
                 assert (kept._gone.intervals, kept._waiting) == ([], [])
         assert chunks <= {queue._log._queue for queue in queues.values()}
 
+    @rule()
+    def some_time(self) -> None:
+        """What a disk does that is in order."""
+        if self.host.writer.batch is None:
+            self.cut()
+        self.commit(None)
+        self.host.spiller.write()
+        self.find()
+        self.hand_over()
+
+    @precondition(lambda self: self.lines)
+    @rule(number=which, queue=which, rounds=st.integers(1, 4), how=settlements)
+    def work(self, number: int, queue: int, rounds: int, how: str) -> None:
+        """A consumer takes one page after the other."""
+        self.consume(number, queue, False, False)
+        for _ in range(rounds):
+            self.some_time()
+            self.settle_all(number, how)
+
     # Reading
 
     @rule()
@@ -162,7 +182,15 @@ class DurableModel(Model):
 
     # The end
 
-    @rule()
+    @precondition(lambda self: self.age >= 12)
+    @rule(how=st.sampled_from(["restart", "ends before", "ends after"]))
+    def end(self, how: Literal["restart", "ends before", "ends after"]) -> None:
+        """Not too soon: there must be something to lose."""
+        if how == "restart":
+            self.restart()
+        else:
+            self.crash(how)
+
     def restart(self) -> None:
         while self.holders:
             self.release()
@@ -178,7 +206,6 @@ class DurableModel(Model):
         self.host.stop()
         self.start_with(kept, {line: line.out_before for line in kept})
 
-    @rule(fault=st.sampled_from(["ends before", "ends after"]))
     def crash(self, fault: Fault) -> None:
         """At any moment, and maybe before it is known that the last batch is written."""
         if self.host.writer.batch is not None:
@@ -204,6 +231,7 @@ class DurableModel(Model):
             for line, numbers in kept.items()
         }
         self.found.clear()
+        self.age = 0
         self.host.start()
         self.start(self.host.broker, lines)
         self.on_disk = self.needed()
@@ -217,6 +245,10 @@ class DurableModel(Model):
         self.open_session(1, True)
 
     # What holds after every step
+
+    @invariant()
+    def one_step_more(self) -> None:
+        self.age += 1
 
     @invariant()
     def who_waits_for_a_page_gets_one(self) -> None:
