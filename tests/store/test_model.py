@@ -26,7 +26,7 @@ from amqpd.broker.ready import MESSAGE_OVERHEAD
 from amqpd.store import codec, journal, log, reading
 from amqpd.store.codec import decode_chunk
 from amqpd.store.reading import Reading
-from tests.broker.test_model import LONG, SETTINGS, Line, Model, number_of, settlements, which
+from tests.broker.test_model import EVERYWHERE, LONG, SETTINGS, Line, Model, number_of, settlements, which
 from tests.store.support import Fault, Host, ProcessEnds, Writer
 
 TINY = (
@@ -137,23 +137,25 @@ class DurableModel(Model):
                 assert (kept._gone.intervals, kept._waiting) == ([], [])
         assert chunks <= {queue._log._queue for queue in queues.values()}
 
-    @rule()
-    def some_time(self) -> None:
-        """What a disk does that is in order."""
+    @rule(late=st.integers(0, 3))
+    def some_time(self, late: int = 0) -> None:
+        """What a disk does that is in order; ``late`` messages are published while a batch is on its way."""
         if self.host.writer.batch is None:
             self.cut()
+        if late:
+            self.publish(0, EVERYWHERE, late, True)
         self.commit(None)
         self.host.spiller.write()
         self.find()
         self.hand_over()
 
     @precondition(lambda self: self.lines)
-    @rule(number=which, queue=which, rounds=st.integers(1, 4), how=settlements)
-    def work(self, number: int, queue: int, rounds: int, how: str) -> None:
+    @rule(number=which, queue=which, rounds=st.integers(1, 4), how=settlements, late=st.integers(0, 1))
+    def work(self, number: int, queue: int, rounds: int, how: str, late: int) -> None:
         """A consumer takes one page after the other."""
         self.consume(number, queue, False, False)
         for _ in range(rounds):
-            self.some_time()
+            self.some_time(late)
             self.settle_all(number, how)
 
     # Reading
