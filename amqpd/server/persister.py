@@ -83,7 +83,7 @@ class State(StrEnum):
     IDLE = "idle"  # nothing is to be written
     COLLECTING = "collecting"  # a batch will be cut
     WRITING = "writing"
-    RELIEVING = "relieving"  # writing has failed; deletions are written, to make room
+    RELIEVING = "relieving"  # writing has failed; all but messages is written, to make room
     PAUSING = "pausing"  # ... and it will be tried again
     STOPPED = "stopped"
 

@@ -5,7 +5,7 @@ with ``is_written`` or ``has_failed``. While a batch is on its way, what comes i
 small when little is going on, and grow by themselves when much is.
 
 A batch that fails is put back whole; nothing is lost, and what is settled meanwhile leaves it. For when the disk is
-full, ``cut_relief`` makes a batch of deletions only: they make room.
+full, ``cut_relief`` makes a batch of all but messages: deletions make room.
 """
 
 from collections.abc import Callable
