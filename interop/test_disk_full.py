@@ -27,6 +27,15 @@ def make_room(broker: BrokerProcess) -> None:
     resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (PLENTY, PLENTY))
 
 
+def confirming(publisher: Peer) -> Peer:
+    """A publisher to the durable queue "q" that wants confirms, and to hear when it is blocked."""
+    publisher.open(**{"connection.blocked": True})
+    publisher.open_channel()
+    publisher.declare_queue("q", durable=True)
+    publisher.call(1, spec.Confirm.Select(), spec.Confirm.SelectOk)
+    return publisher
+
+
 def publish_until_blocked(publisher: Peer) -> tuple[int, int]:
     """How many were sent, and how many of them confirmed."""
     publisher.socket.settimeout(0.05)
@@ -50,10 +59,7 @@ def test_publishers_wait_consumers_go_on_and_all_is_written_when_there_is_room_a
     own_broker: StartBroker, peer: OpenPeer, tmp_path: Path
 ) -> None:
     broker = own_broker(data_dir=tmp_path)
-    publisher = peer(broker.address).open(**{"connection.blocked": True})
-    publisher.open_channel()
-    publisher.declare_queue("q", durable=True)
-    publisher.call(1, spec.Confirm.Select(), spec.Confirm.SelectOk)
+    publisher = confirming(peer(broker.address))
     fill_up(broker, room=20_000_000)
     sent, confirmed = publish_until_blocked(publisher)
     assert 0 < confirmed < sent
@@ -90,10 +96,7 @@ def test_nothing_that_was_confirmed_is_lost_when_it_is_killed_on_a_full_disk(
     own_broker: StartBroker, peer: OpenPeer, tmp_path: Path
 ) -> None:
     broker = own_broker(data_dir=tmp_path)
-    publisher = peer(broker.address).open(**{"connection.blocked": True})
-    publisher.open_channel()
-    publisher.declare_queue("q", durable=True)
-    publisher.call(1, spec.Confirm.Select(), spec.Confirm.SelectOk)
+    publisher = confirming(peer(broker.address))
     fill_up(broker, room=20_000_000)
     sent, confirmed = publish_until_blocked(publisher)
     broker.kill()

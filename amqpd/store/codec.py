@@ -116,7 +116,7 @@ def record_key(record: Record) -> bytes:
     return TOPOLOGY + kind + digest.digest()
 
 
-# Every value begins with the CRC-32 of the rest.
+# What is stored of records, states and messages begins with the CRC-32 of the rest.
 
 
 def _sealed(octets: bytes) -> bytes:
