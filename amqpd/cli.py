@@ -9,6 +9,7 @@ answer at once.
 import os
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ class UnusableSettings(click.ClickException):
         super().__init__("\n".join(["the settings cannot be used:", *error.problems]))
 
 
+class UnusableDefinitions(click.ClickException):
+    """Ends the command with one line for each problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(["the definitions cannot be imported:", *problems]))
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
@@ -40,6 +48,10 @@ def serve(config: str | None, **options: str | bool | None) -> None:
     \b
     Each setting comes from the first of these that has it:
     the option here, its environment variable, its key in the TOML file, the default.
+
+    \b
+    SIGHUP reads the file of --definitions again and imports it while the broker runs; what is wrong in it is logged,
+    and nothing changes then.
     """
     configuration = _load(config, **options)
     settings = configuration.settings
@@ -50,6 +62,7 @@ def serve(config: str | None, **options: str | bool | None) -> None:
     if configuration.file is not None:
         events.info("configuration_read", file=str(configuration.file.absolute()))
 
+    from amqpd.broker.definitions import DefinitionsUnusable
     from amqpd.server import daemon
     from amqpd.server.listening import CannotListen
     from amqpd.store import StoreUnusable
@@ -58,6 +71,8 @@ def serve(config: str | None, **options: str | bool | None) -> None:
         daemon.run(settings)
     except (CannotListen, StoreUnusable) as error:
         raise click.ClickException(str(error)) from error
+    except DefinitionsUnusable as error:
+        raise UnusableDefinitions(error.problems) from error
 
 
 @main.group()
@@ -139,6 +154,64 @@ def backup(config: str | None, data_dir: str | None, destination: str) -> None:
     click.echo(f"{destination}: {size:,} octets")
 
 
+@main.group()
+def definitions() -> None:
+    """Bring users, vhosts, permissions, policies, queues, exchanges and bindings out of a data directory, or into one.
+
+    \b
+    They are JSON as RabbitMQ's own definitions, without messages. The directory is found as by amqpd serve:
+    --data-dir, its environment variable, the TOML file, the default.
+    """
+
+
+def export_all(config: str | None, data_dir: str | None, file: str | None, vhost: str | None) -> None:
+    """Print what is kept, or write it into FILE, which nobody else may read.
+
+    A broker may be running. The default user is not kept unless users were changed.
+    """
+    from amqpd.server.definitions import as_text, export_from, write_definitions
+    from amqpd.store import StoreUnusable
+
+    try:
+        found = export_from(_directory(config, data_dir), vhost)
+        if file is None:
+            click.echo(as_text(found))
+        else:
+            write_definitions(Path(file), found)
+    except StoreUnusable as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from error
+
+
+def import_all(config: str | None, data_dir: str | None, file: str, vhost: str | None) -> None:
+    """Have what FILE says kept. No broker may be running.
+
+    \b
+    The exit code is 0 if all of it is kept now, 1 if nothing was changed, and 3 if something was left out
+    that amqpd does not have, such as a stream.
+    """
+    from amqpd.broker.definitions import DefinitionsUnusable
+    from amqpd.server.daemon import make_broker
+    from amqpd.server.definitions import import_into
+    from amqpd.store import StoreUnusable, WriteFailed
+
+    settings = _load(config, data_dir=data_dir).settings
+    try:
+        imported = import_into(Path(settings.data_dir), Path(file), partial(make_broker, settings), vhost)
+    except DefinitionsUnusable as error:
+        raise UnusableDefinitions(error.problems) from error
+    except (StoreUnusable, WriteFailed) as error:
+        raise click.ClickException(str(error)) from error
+    for reason in imported.left_out:
+        click.echo(f"left out: {reason}", err=True)
+    for reason in imported.without_effect:
+        click.echo(f"without effect: {reason}", err=True)
+    click.echo(f"{settings.data_dir}: {imported.changed:,} changes")
+    if imported.left_out:
+        raise SystemExit(3)
+
+
 def _load(config: str | None, **options: str | bool | None) -> Configuration:
     given = {key: value for key, value in options.items() if value is not None}
     try:
@@ -172,7 +245,7 @@ def _option(setting: Setting) -> click.Option:
 
 def _as_text(default: Any) -> str:
     match default:
-        case None | ():
+        case None | () | "":
             return "none"
         case True | False:
             return str(default).lower()
@@ -182,10 +255,15 @@ def _as_text(default: Any) -> str:
 
 
 def _add(
-    group: click.Group, callback: Callable[..., None], settings: Iterable[Setting], *further: click.Parameter
+    group: click.Group,
+    callback: Callable[..., None],
+    settings: Iterable[Setting],
+    *further: click.Parameter,
+    name: str | None = None,
 ) -> None:
     params = [*further, *_options(settings)]
-    group.add_command(click.Command(callback.__name__, params=params, callback=callback, help=callback.__doc__))
+    name = name or callback.__name__
+    group.add_command(click.Command(name, params=params, callback=callback, help=callback.__doc__))
 
 
 _add(main, serve, SETTINGS.values())
@@ -200,3 +278,11 @@ _add(
     click.Option(["--vhost"], default="/", show_default=True, metavar="NAME", help="its virtual host"),
 )
 _add(store, backup, _WHERE, click.Argument(["destination"], type=click.Path()))
+_FILE = click.Argument(["file"], type=click.Path())
+_FILE_OR_NONE = click.Argument(["file"], type=click.Path(), required=False)
+_ONE_VHOST = click.Option(
+    ["--vhost"], metavar="NAME", help="only what is in this virtual host; the file does not name it"
+)
+_INTO_VHOST = click.Option(["--vhost"], metavar="NAME", help="into this virtual host, whichever one the file is from")
+_add(definitions, export_all, _WHERE, _FILE_OR_NONE, _ONE_VHOST, name="export")
+_add(definitions, import_all, _WHERE, _FILE, _INTO_VHOST, name="import")

@@ -37,6 +37,7 @@ SECRET = {"secret": True}
 """Marks a setting that is no command line option (every user of the machine can read those) and is never shown."""
 
 Text = Annotated[str, Meta(min_length=1)]
+FileName = Annotated[str, Meta(min_length=0)]  # empty: none
 Name = Annotated[str, Meta(min_length=1, max_length=255)]  # a short string of AMQP: one octet of length
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Short = Annotated[int, Meta(ge=0, le=65535)]  # two octets in connection.tune
@@ -64,6 +65,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     in_memory: Annotated[
         bool, Meta(description="keep everything in memory, and nothing in data_dir: nothing survives a restart")
     ] = False
+    definitions: Annotated[
+        FileName,
+        Meta(
+            description="JSON file as RabbitMQ exports it: users, vhosts, permissions, policies, queues, exchanges and "
+            "bindings that there are from the start; read again on SIGHUP"
+        ),
+    ] = ""
 
     log_format: Annotated[LogFormat, Meta(description="events for people, or one JSON object a line")] = "console"
     log_level: Annotated[LogLevel, Meta(description="the least that is logged")] = "info"
@@ -157,6 +165,8 @@ def _words(kind: types.Type) -> tuple[str, str]:
         case types.VarTupleType(item_type=item):
             name, words = _words(item)
             return f"{name},...", f"a list, each {words} (on one line: with commas between, or the word none)"
+        case types.StrType(min_length=0):
+            return "FILE", "the name of a file"
         case types.StrType(max_length=int(most)):
             return "NAME", f"a text of 1 to {most} characters"
         case types.StrType():

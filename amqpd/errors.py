@@ -29,12 +29,15 @@ class AMQPError(Exception):
 
     @property
     def reply_text(self) -> str:
-        """``NOT_FOUND - no queue 'q' in vhost '/'``, cut so that it fits a short string (255 octets of UTF-8).
+        """``NOT_FOUND - no queue 'q' in vhost '/'``, cut so that it fits a short string (255 octets of UTF-8): what
+        is longer ends with "...", as in RabbitMQ.
 
         Octets that came as text and are none are shown as escapes: clients stumble over a reply text that is no UTF-8.
         """
         encoded = f"{self.name} - {self.text}".encode("utf-8", "backslashreplace")
-        return encoded[:REPLY_TEXT_MAX].decode("utf-8", "ignore")
+        if len(encoded) > REPLY_TEXT_MAX:
+            encoded = encoded[: REPLY_TEXT_MAX - 3] + b"..."
+        return encoded.decode("utf-8", "ignore")
 
 
 class SoftError(AMQPError):

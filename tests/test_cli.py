@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import amqpd
+from amqpd.broker.definitions import DefinitionsUnusable
 from amqpd.cli import main
 from amqpd.config import SETTINGS, Settings
 from tests.store.running import running
@@ -47,7 +48,8 @@ def test_version() -> None:
 
 
 def test_bare_it_lists_its_commands() -> None:
-    assert {"serve", "store"} <= set(run().output.split())
+    assert {"serve", "store", "definitions"} <= set(run().output.split())
+    assert {"export", "import"} <= set(run("definitions").output.split())
     assert {"check", "compact", "export", "backup"} <= set(run("store").output.split())
 
 
@@ -193,6 +195,111 @@ def test_backup_makes_a_directory_to_start_with(kept: Path, tmp_path: Path) -> N
     again = run("store", "backup", "copy")
     assert again.exit_code == 1
     assert again.stderr.startswith("Error: copy: not empty")
+
+
+# Definitions. What is in them has tests of its own --------------------------------------------------------------------
+
+
+def wrong_definitions(_: Settings) -> None:
+    raise DefinitionsUnusable(["queues[0] 'q': has no vhost", "queues[1] 'r': has no vhost"])
+
+
+def test_definitions_that_cannot_be_imported_end_serve_with_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = ModuleType("amqpd.server.daemon")
+    daemon.run = wrong_definitions  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "amqpd.server.daemon", daemon)
+    monkeypatch.setattr("amqpd.server.daemon", daemon, raising=False)
+    result = run("serve", "--definitions", "file.json")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "Error: the definitions cannot be imported:",
+        "queues[0] 'q': has no vhost",
+        "queues[1] 'r': has no vhost",
+    ]
+
+
+def test_help_tells_about_sighup() -> None:
+    assert "SIGHUP reads the file of --definitions again" in run("serve", "--help").output
+
+
+def test_definitions_are_printed_or_written(kept: Path, tmp_path: Path) -> None:
+    printed = run("definitions", "export")
+    assert [queue["name"] for queue in json.loads(printed.stdout)["queues"]] == ["orders"]
+    assert run("definitions", "export", "dump.json").stdout == ""
+    file = tmp_path / "dump.json"
+    assert file.read_text() == printed.stdout
+    assert file.stat().st_mode & 0o777 == 0o600  # there are hashes of passwords in it
+    vhost = json.loads(run("definitions", "export", "--vhost", "/").stdout)
+    assert vhost["queues"][0].keys() == {"name", "durable", "auto_delete", "type", "arguments"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--vhost", "nope"], "data directory amqpd-data: there is no vhost 'nope' in it"),
+        (["--data-dir", "nowhere"], "data directory nowhere: there is no store.mdb in it"),
+        (["no/where.json"], "no/where.json: No such file or directory"),
+    ],
+)
+def test_definitions_that_cannot_be_exported(kept: Path, arguments: list[str], error: str) -> None:
+    result = run("definitions", "export", *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {error}")
+
+
+def test_definitions_are_imported_where_there_is_nothing_yet(kept: Path, tmp_path: Path) -> None:
+    run("definitions", "export", "dump.json")
+    result = run("definitions", "import", "dump.json", "--data-dir", "new")
+    assert (result.exit_code, result.stdout) == (0, "new: 1 changes\n")
+    assert json.loads(run("definitions", "export", "--data-dir", "new").stdout)["queues"][0]["name"] == "orders"
+    again = run("definitions", "import", "dump.json", "--data-dir", "new")
+    assert (again.exit_code, again.stdout) == (0, "new: 0 changes\n")
+
+
+def test_messages_are_there_when_definitions_have_come_in(kept: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.json").write_text('{"queues": [{"name": "more", "vhost": "/"}]}')
+    assert run("definitions", "import", "more.json").exit_code == 0
+    assert run("store", "check").exit_code == 0
+    assert run("store", "export", "--queue", "orders").stdout.count("\n") == 2
+
+
+def test_what_is_left_out_is_told_with_exit_code_3(tmp_path: Path) -> None:
+    arguments = {"x-queue-type": "stream"}
+    queues = [{"name": "log", "vhost": "/", "arguments": arguments}, {"name": "q", "vhost": "/"}]
+    parameters = [{"component": "shovel", "vhost": "/", "name": "s", "value": {}}]
+    (tmp_path / "dump.json").write_text(json.dumps({"queues": queues, "parameters": parameters}))
+    result = run("definitions", "import", "dump.json")
+    assert result.exit_code == 3
+    assert result.stdout == "amqpd-data: 1 changes\n"
+    assert result.stderr.splitlines() == [
+        "left out: queues[0] 'log' in vhost '/': there are no queues of type stream",
+        "without effect: parameters[0] 's' in vhost '/': a parameter of shovel has no effect",
+    ]
+
+
+def test_wrong_definitions_change_nothing(kept: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong.json").write_text('{"queues": [{"name": "q", "vhost": "/"}, {"name": "r"}]}')
+    before = run("definitions", "export").stdout
+    result = run("definitions", "import", "wrong.json")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == "Error: the definitions cannot be imported:"
+    assert result.stderr.splitlines()[1].startswith("queues[1] 'r': names no vhost")
+    assert run("definitions", "export").stdout == before
+    assert run("store", "export", "--queue", "orders").stdout.count("\n") == 2
+
+
+def test_beside_a_broker_definitions_are_exported_and_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "dump.json").write_text("{}")
+    command = [sys.executable, "-m", "amqpd", "definitions"]
+    environment = os.environ | {"PYTHONPATH": str(Path(amqpd.__file__).parents[1])}
+    with running(tmp_path / "amqpd-data") as peer:
+        peer.declare("orders")
+        peer.write()
+        exported = subprocess.run([*command, "export"], env=environment, capture_output=True, text=True, check=True)
+        result = run("definitions", "import", "dump.json")
+    assert [queue["name"] for queue in json.loads(exported.stdout)["queues"]] == ["orders"]
+    assert result.exit_code == 1
+    assert "in use by another amqpd" in result.stderr
 
 
 # The rest -------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_the_defaults_are_safe_and_usual() -> None:
     assert (settings.host, settings.port) == ("127.0.0.1", 5672)
     assert (settings.metrics_host, settings.metrics_port) == ("127.0.0.1", 15692)
     assert (settings.default_user, settings.default_pass, settings.loopback_users) == ("guest", "guest", ("guest",))
-    assert (settings.data_dir, settings.in_memory) == ("amqpd-data", False)
+    assert (settings.data_dir, settings.in_memory, settings.definitions) == ("amqpd-data", False, "")
     assert (settings.memory_high_watermark, settings.disk_free_limit) == (0.6, 50_000_000)
     assert settings.log_format == "console"
     assert settings.limits() == Limits()
@@ -73,6 +73,8 @@ def test_every_limit_of_a_connection_can_be_set(field: str) -> None:
         ("in_memory", "true", True),
         ("in_memory", "1", True),
         ("default_pass", "5", "5"),
+        ("definitions", "dump.json", "dump.json"),
+        ("definitions", "", ""),
         ("loopback_users", "guest, alice", ("guest", "alice")),
         ("loopback_users", "none", ()),
         ("memory_high_watermark", "0", 0.0),

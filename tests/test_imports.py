@@ -48,7 +48,7 @@ WORLD = {"asyncio", "logging", "os", "random", "socket", "threading", "time"}
 
 
 def part_of(module: str) -> str:
-    """The part a module belongs to: "broker" for amqpd.broker.queue, "__init__" for the package itself."""
+    """The part a module belongs to: "broker" for amqpd.broker.queues.queue, "__init__" for the package itself."""
     return module.split(".")[1] if "." in module else "__init__"
 
 

@@ -24,11 +24,19 @@ from amqpd.amqp.states import (
     content_after,
     out_of_sequence,
 )
+from amqpd.broker.admission import concerns_broker, has_copies
 from amqpd.broker.message import Message
 from amqpd.broker.receiver import Receiver
-from amqpd.broker.routing import Route
 from amqpd.broker.session import Session
-from amqpd.errors import FrameError, MalformedArguments, NotImplementedByServer, PreconditionFailed, UnexpectedFrame
+from amqpd.broker.topology.routing import Route
+from amqpd.errors import (
+    AMQPError,
+    FrameError,
+    MalformedArguments,
+    NotImplementedByServer,
+    PreconditionFailed,
+    UnexpectedFrame,
+)
 from amqpd.wire import fast
 from amqpd.wire.constants import CLASS_BASIC, FRAME_END, FRAME_HEAD_SIZE, FRAME_HEADER, FRAME_METHOD
 from amqpd.wire.methods import BasicCancel, Method, encode_method
@@ -43,6 +51,10 @@ Report = Callable[..., None]
 """``report(event, **fields)``: something an operator wants to know has happened."""
 
 
+Fail = Callable[["Channel", AMQPError], None]
+"""``fail(channel, error)``: something that the peer has not asked for ends the channel."""
+
+
 def ignore(*_: object, **__: object) -> None:
     """What is called when nobody is there any more who wants to know."""
 
@@ -54,7 +66,7 @@ class Repeat:
     repeat.
     """
 
-    __slots__ = ("channel", "head", "header", "mandatory", "route", "size")
+    __slots__ = ("channel", "copies", "head", "header", "mandatory", "route", "size")
 
     def __init__(self) -> None:
         self.head: bytes | None = None
@@ -63,14 +75,14 @@ class Repeat:
         self.header: bytes
         self.size: int
         self.mandatory: bool
+        self.copies: bool
 
 
 class Channel(Receiver):
     """A channel that is open, or whose channel.close waits for its close-ok.
 
     ``payload_max`` is the largest payload of a frame to this peer, ``notify_cancel`` whether it wants to hear that the
-    broker ended a consumer. ``last_queue`` is the queue that was declared last,
-    which an empty queue name stands for.
+    broker ended a consumer. ``last_queue`` is the queue that was declared last, which an empty queue name stands for.
     """
 
     def __init__(
@@ -78,6 +90,7 @@ class Channel(Receiver):
     ) -> None:
         self.number = number
         self.report = report
+        self.fail: Fail = ignore
         self.state = ChannelState.CLOSED
         self.last_queue = ""
         self.notify_cancel = False
@@ -91,6 +104,8 @@ class Channel(Receiver):
         self._route: Route
         self._mandatory = False
         self._header = _EMPTY_HEADER  # the last one that was checked
+        self._concerns_broker = False  # and whether it says anything to the broker itself
+        self._copies = False  # such as further routing keys
         self._missing = 0
         self._body = bytearray()
         self._last_method_frame = b""
@@ -103,7 +118,7 @@ class Channel(Receiver):
         What leads back to here is let go: a channel that is over shall be gone at once, and not wait for a garbage
         collector that is told to look at old things seldom. The session does the same.
         """
-        self.report, self._repeat = ignore, Repeat()
+        self.report, self.fail, self._repeat = ignore, ignore, Repeat()
 
     # Contents in
 
@@ -121,7 +136,9 @@ class Channel(Receiver):
     def receive_header(self, data: bytes, start: int, stop: int) -> None:
         header = data[start:stop]
         if header != self._header:
-            self._check_header(header)
+            mode = self._check_header(header)
+            self._copies = has_copies(header)
+            self._concerns_broker = self._copies or concerns_broker(header, mode)
             self._header = header
         size = fast.body_size(header)
         self._content = content_after(self._content, HEADER_FRAME if size else EMPTY_HEADER_FRAME)
@@ -145,8 +162,11 @@ class Channel(Receiver):
             self._body.clear()
             self._publish(body)
 
-    def _check_header(self, header: bytes) -> None:
-        """What is wrong with a content header, in RabbitMQ's order; it looks into the properties, and no further."""
+    def _check_header(self, header: bytes) -> int:
+        """What is wrong with a content header, in RabbitMQ's order; it looks into the properties, and no further.
+
+        Returns the delivery mode.
+        """
         if len(header) < _CONTENT_HEADER_SIZE:
             raise bad_frame(FRAME_HEADER, header, "unknown_frame")
         class_id, weight = int.from_bytes(header[:2], "big"), int.from_bytes(header[2:4], "big")
@@ -157,28 +177,32 @@ class Channel(Receiver):
                 f"expected content header for class 60, got one for class {class_id} instead", *_PUBLISH
             )
         try:
-            check_header(header)
+            mode = check_header(header)
         except MalformedArguments as error:
             raise MalformedArguments(error.text, *_PUBLISH) from None
         size, maximum = fast.body_size(header), self.limits.message_size_max
         if size > maximum:
             raise PreconditionFailed(f"message size {size} is larger than configured max size {maximum}", *_PUBLISH)
+        return mode
 
     def _publish(self, body: bytes) -> None:
         route, header = self._route, self._header
-        message = self.session.with_reply_address(Message(route.address, header, body))
+        message = Message(route.address, header, body)
+        if self._concerns_broker:
+            message = self.session.admit(message)
         if header == self._last_header and self._method_frame == self._last_method_frame:
             if 0 < len(body) <= self._payload_max and message.header is header:  # not rewritten for a reply queue
                 self._expect_repeat(route, message)
         else:
             self._last_header, self._last_method_frame = header, self._method_frame
-        self.session.publish_run(route, (message,), len(body), self._mandatory)
+        self.session.publish_run(route, (message,), len(body), self._mandatory, self._copies)
 
     def _expect_repeat(self, route: Route, message: Message) -> None:
         repeat = self._repeat
         head = self._method_frame + fast.encode_content_head(self.number, self._header, len(message.body))
         repeat.head, repeat.channel, repeat.route = head, self, route
-        repeat.header, repeat.size, repeat.mandatory = self._header, len(message.body), self._mandatory
+        repeat.header, repeat.size = self._header, len(message.body)
+        repeat.mandatory, repeat.copies = self._mandatory, self._copies
 
     def receive_repeats(self, data: bytes, offset: int) -> int:
         """Publish the run of repeats at ``offset`` as far as they lie whole in the buffer; returns the offset behind
@@ -203,7 +227,7 @@ class Channel(Receiver):
             messages.append(Message(address, header, data[start:stop]))
             offset = stop + 1
         if messages:
-            self.session.publish_run(route, messages, size * len(messages), repeat.mandatory)
+            self.session.publish_run(route, messages, size * len(messages), repeat.mandatory, repeat.copies)
         return offset
 
     # Acknowledgements in
@@ -265,7 +289,25 @@ class Channel(Receiver):
     def confirmed(self, sequence: int, multiple: bool) -> None:
         self._outbox.write(fast.encode_ack(self.number, sequence, multiple))
 
+    def rejected(self, sequence: int, multiple: bool) -> None:
+        self._outbox.write(fast.encode_nack(self.number, sequence, multiple))
+
     def cancelled(self, consumer_tag: str) -> None:
         self.forget_consumer(consumer_tag)
         if self.notify_cancel:
             self.send(BasicCancel(consumer_tag=consumer_tag, no_wait=True))
+
+    def timed_out(self, consumer_tag: str, delivery_tags: Sequence[int], timeout: int, fatal: bool) -> None:
+        if fatal:
+            self.fail(
+                self,
+                PreconditionFailed(
+                    f"delivery acknowledgement on channel {self.number} timed out. Timeout value used: {timeout} ms. "
+                    "This timeout value can be configured, see consumers doc guide to learn more"
+                ),
+            )
+        else:
+            self.report("consumer_timeout", channel=self.number, consumer=consumer_tag, requeued=len(delivery_tags))
+
+    def acknowledged_late(self, delivery_tag: int) -> None:
+        self.report("acknowledged_late", channel=self.number, delivery_tag=delivery_tag)

@@ -342,6 +342,7 @@ class Connection(Work):
         channel.notify_cancel = self._handshake.client_can("consumer_cancel_notify")
         channel.session = self._client.open_session(channel)
         channel.state = state
+        channel.fail = self._close_channel
         self.channels[number] = channel
         channel.send(methods.ChannelOpenOk())
 
@@ -349,6 +350,8 @@ class Connection(Work):
         """Its session ends. A channel that is closed may be opened again; one that is closing waits for close-ok."""
         assert self._client is not None, "channels open on a running connection"
         self._client.close_session(channel.session)
+        if self._late_reply is not None and self._late_reply[0] is channel:
+            self._late_reply = None
         self._repeat.head = None
         channel.leave()
         if channel.state is ChannelState.CLOSED:
@@ -379,6 +382,7 @@ class Connection(Work):
 
     def _on_open(self, method: methods.ConnectionOpen) -> None:
         self._client = self._handshake.on_open(method)
+        self._client.dismissed = self._dismissed
         self._deadline = None
         self._send(methods.ConnectionOpenOk())
         self._report("connection_opened", mechanism=self._handshake.mechanism, **self.describe())
@@ -403,6 +407,10 @@ class Connection(Work):
             self._close(ConnectionForced(f"broker forced connection closure with reason '{reason}'"))
         elif self.state is not ConnectionState.CLOSING:
             self._finish(reason)
+
+    def _dismissed(self, reason: str) -> None:
+        """The broker shuts this client out."""
+        self._close(ConnectionForced(reason))
 
     def lost(self, reason: str) -> None:
         """The socket is gone. Nothing is sent or reported any more."""
@@ -459,6 +467,7 @@ class Connection(Work):
         self.channels.clear()
         if self._client is not None:
             client, self._client = self._client, None
+            client.dismissed = ignore  # the way back, as in Channel.leave
             self._broker.disconnect(client)
 
     def _finish(self, reason: str) -> None:

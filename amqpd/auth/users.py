@@ -49,6 +49,11 @@ class Users:
     def get(self, name: str) -> User | None:
         return self._users.get(name)
 
+    def tags(self, name: str) -> frozenset[str]:
+        """None if there is no such user: somebody who was authenticated elsewhere."""
+        user = self._users.get(name)
+        return user.tags if user else frozenset()
+
     def put(self, user: User) -> None:
         """Adds the user, in place of one with the same name if there is one."""
         self._users[user.name] = user

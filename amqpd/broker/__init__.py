@@ -3,14 +3,18 @@
 Synchronous, without input or output, and without a clock of its own: it does what it is told at once and tells its
 receivers. It knows no protocol; its calls take plain arguments. From the ground up:
 
-    message, receiver, records, agenda, store  what everything else is made of, and the two seams
-    ready, subscriber, queue                   what waits, in order and not all in memory, and who is next to get it
-    consumer                                   what a session was handed and has not settled
-    topic, headers, exchange                   which queues a message goes to
-    equivalence, routing, vhost                a tenant's topology
-    confirms, transaction, session             one door for every protocol
-    client, broker                             who is connected, and the whole
-    alarms, totals, statistics                 what is low, and what was counted
+    message, records, receiver, sink    what everything else is made of
+    agenda, timers                      what is to be done now, and later
+    store, host                         the seam below, and the one between a virtual host and what lives in it
+    admission, dead_letter, deduplication  what the broker reads in messages, and writes
+    queues/                             what waits, in order and not all in memory, and who is next to get it
+    consumer, lateness                  what a session was handed and has not settled
+    exchanges/                          which destinations a message is for
+    topology/                           a tenant's exchanges, queues, bindings and policies
+    confirms, transaction, session      one door for every protocol
+    client, accounts, broker            who is connected, who may be, and the whole
+    definitions/                        all that is declared, as JSON
+    alarms, totals, statistics          what is low, and what was counted
 """
 
 from amqpd.broker.broker import Broker

@@ -22,11 +22,12 @@ class Work:
 class Agenda:
     """The work scheduled so far, in order."""
 
-    __slots__ = ("_holders", "_pending")
+    __slots__ = ("_flushing", "_holders", "_pending")
 
     def __init__(self) -> None:
         self._pending: list[Work] = []
         self._holders = 0
+        self._flushing = False
 
     def schedule(self, work: Work) -> None:
         if not work.scheduled:
@@ -51,8 +52,11 @@ class Agenda:
         """Do all the work now, also what it schedules itself.
 
         What one piece of work raises does not keep the others from being done; the first such exception is raised at
-        the end.
+        the end. Work that asks for this itself leaves it to whoever does it already.
         """
+        if self._flushing:
+            return
+        self._flushing = True
         pending = self._pending
         failure: Exception | None = None
         for work in pending:  # grows while it is walked
@@ -62,5 +66,6 @@ class Agenda:
             except Exception as error:  # noqa: BLE001 - it is raised again, after the others' work
                 failure = failure or error
         pending.clear()
+        self._flushing = False
         if failure is not None:
             raise failure

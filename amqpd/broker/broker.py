@@ -10,21 +10,31 @@ session.publish("", "orders", b"one coffee")
 inbox.deliveries  # [("amq.ctag-...", 1, False, <Message>)]
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from secrets import token_urlsafe
+from unicodedata import category
 
 from amqpd.auth.passwords import PasswordHash
-from amqpd.auth.permissions import FULL_ACCESS, Permissions
-from amqpd.auth.users import User, Users
+from amqpd.auth.permissions import Permissions
+from amqpd.auth.users import Users
+from amqpd.broker.accounts import AccountRecord, Accounts, check_account, key_of
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.alarms import Alarms
 from amqpd.broker.client import Client
-from amqpd.broker.ready import Windows
+from amqpd.broker.queues.ready import Windows
+from amqpd.broker.records import (
+    PermissionRecord,
+    Record,
+    TopicPermissionRecord,
+    UserRecord,
+    VHostRecord,
+)
 from amqpd.broker.statistics import BrokerStatistics
 from amqpd.broker.store import NullStore, Store
+from amqpd.broker.timers import Clock, Timers, stopped_clock
+from amqpd.broker.topology.vhost import VHost
 from amqpd.broker.totals import Totals
-from amqpd.broker.vhost import VHost
-from amqpd.errors import NotAllowed
+from amqpd.errors import NotAllowed, NotFound, PreconditionFailed
 
 DEFAULT_VHOST = "/"
 
@@ -35,10 +45,12 @@ def make_token() -> str:
 
 
 class Broker:
-    """A message broker. With a ``store`` of its own it starts with the topology that was kept there; the default
-    keeps all in memory.
+    """A message broker. With a ``store`` of its own it starts with what was kept there; the default keeps all in
+    memory. ``clock``: see timers.py; the default one stands still.
 
-    ``connection_max`` limits who may be connected at a time; 0 is no limit.
+    Where no virtual host is kept there is ``/``, and where no user is kept, the default user, so that somebody can come
+    in. These two are kept themselves as soon as an operator changes users or virtual hosts; until then the default
+    user's password is what the settings say. ``connection_max`` limits who may be connected at a time; 0 is no limit.
     """
 
     def __init__(
@@ -49,37 +61,41 @@ class Broker:
         loopback_users: Iterable[str] = ("guest",),
         connection_max: int = 0,
         make_token: Callable[[], str] = make_token,
+        clock: Clock = stopped_clock,
     ) -> None:
         self.agenda = Agenda()
+        self.timers = Timers(clock, self.agenda)
         self.totals = Totals()
         self.alarms = Alarms()
         self.windows = Windows()
         self.store = store or NullStore()
         self.users = Users(loopback_users)
         self.permissions = Permissions()
+        self._accounts = Accounts(self.users, self.permissions)
         self.vhosts: dict[str, VHost] = {}
         self.clients: dict[Client, None] = {}
         self.connection_max = connection_max
         self._default_user = default_user
-        self.vhosts[DEFAULT_VHOST] = VHost(
-            DEFAULT_VHOST, self.store, self.agenda, self.totals, self.windows, make_token
-        )
-        self.users.put(User(default_user, PasswordHash.of(default_password.encode()), frozenset({"administrator"})))
-        self.permissions.put(DEFAULT_VHOST, default_user, FULL_ACCESS)
-        for record in self.store.records():
-            self.vhosts[record.vhost].apply(record)
+        self._make_token = make_token
+        kept = list(self.store.records())
+        self._defaults = _missing(kept, default_user, default_password)
+        for record in (*self._defaults, *kept):
+            self.apply(record)
+        self.agenda.settle()  # what recovered queues have to do: messages may have expired, or be too many by now
+
+    # Who is connected
 
     def connect(self, user: str | None = None, vhost: str = DEFAULT_VHOST) -> Client:
         """A user who has been authenticated comes in. NotAllowed: not to this virtual host, or not one more."""
         name = self._default_user if user is None else user
         if vhost not in self.vhosts:
             raise NotAllowed(f"vhost {vhost} not found")
-        permission = self.permissions.get(vhost, name)
-        if permission is None:
+        access = self.permissions.access(vhost, name)
+        if access.permission is None:
             raise NotAllowed(f"access to vhost '{vhost}' refused for user '{name}'")
         if self.connection_max and len(self.clients) >= self.connection_max:
             raise NotAllowed(f"connection refused: node connection limit ({self.connection_max}) is reached")
-        client = Client(self.vhosts[vhost], name, permission, self.totals)
+        client = Client(self.vhosts[vhost], name, access, self.totals, self.users.tags(name))
         self.clients[client] = None
         self.totals.connections_opened += 1
         return client
@@ -91,11 +107,129 @@ class Broker:
             self.totals.connections_closed += 1
             client.close()
 
+    def _dismiss(self, clients: Iterable[Client], reason: str) -> None:
+        for client in list(clients):
+            client.dismissed(reason)
+            self.disconnect(client)
+
     def close(self) -> None:
         """The broker stops in an orderly way: nobody is connected, and all messages are back in their queues."""
         for vhost in self.vhosts.values():
             for queue in vhost.queues.values():
                 queue.close()
+
+    # Virtual hosts, users and permissions
+
+    def apply(self, record: Record) -> None:
+        """Make a recorded thing live. What it refers to must be there.
+
+        The one path for what is declared now, recovered or imported; the record was checked when it was made.
+        """
+        match record:
+            case VHostRecord(name):
+                self.vhosts[name] = VHost(
+                    name, self.store, self.agenda, self.totals, self.windows, self._make_token, self.timers
+                )
+            case UserRecord() | PermissionRecord() | TopicPermissionRecord():
+                self._accounts.apply(record)
+            case _:
+                self.vhosts[record.vhost].apply(record)
+
+    def records(self) -> Iterator[Record]:
+        """All there is, in an order in which it can be applied; but no default user that is not kept."""
+        yield from map(VHostRecord, self.vhosts)
+        yield from (record for record in self._accounts.records.values() if record not in self._defaults)
+        for vhost in self.vhosts.values():
+            exchanges, queues = vhost.exchanges.values(), vhost.queues.values()
+            yield from vhost.policies
+            yield from (exchange.record for exchange in exchanges)
+            yield from (queue.record for queue in queues if not queue.volatile)
+            yield from (binding.record for exchange in exchanges for binding in exchange.bindings.values())
+
+    def has(self, record: AccountRecord) -> bool:
+        """Whether there is just this user or permission."""
+        return self._accounts.records.get(key_of(record)) == record
+
+    def add_vhost(self, name: str) -> None:
+        """One that is there already is fine."""
+        if name not in self.vhosts:
+            _check_name("vhost", name)
+            self._put(VHostRecord(name))
+
+    def delete_vhost(self, name: str) -> None:
+        """It goes with all that is in it, and who is connected to it is shut out. NotFound."""
+        vhost = self.vhost(name)
+        self._dismiss([client for client in self.clients if client.vhost is vhost], f"vhost '{name}' is deleted")
+        self._drop(self._accounts.in_vhost(name))
+        vhost.dissolve()
+        self.store.erase(VHostRecord(name))
+        del self.vhosts[name]
+
+    def vhost(self, name: str) -> VHost:
+        """NotFound: there is none of that name."""
+        if name not in self.vhosts:
+            raise NotFound(f"no vhost '{name}'")
+        return self.vhosts[name]
+
+    def put_user(self, record: UserRecord) -> None:
+        """Add a user, or change one. PreconditionFailed: what is given is no hash of a password."""
+        _check_name("user", record.name)
+        check_account(record)
+        self._put(record)
+
+    def delete_user(self, name: str) -> None:
+        """The user goes with all permissions, and who is connected as such is shut out. NotFound."""
+        self._accounts.check_user(name)
+        self._dismiss([client for client in self.clients if client.user == name], f"user '{name}' is deleted")
+        self._drop(self._accounts.of_user(name))
+
+    def set_permission(self, record: PermissionRecord | TopicPermissionRecord) -> None:
+        """What a user may do in a virtual host, or with the routing keys of one topic exchange there.
+
+        It holds at once, for who is connected too. NotFound; PreconditionFailed: no regular expression.
+        """
+        self._check_refers(record)
+        check_account(record)
+        self._put(record)
+        self.vhosts[record.vhost].router.forget()
+
+    def clear_permission(self, record: PermissionRecord | TopicPermissionRecord) -> None:
+        """Undo :meth:`set_permission`, whatever the expressions were. There being none to clear is fine."""
+        self._check_refers(record)
+        current = self._accounts.records.get(key_of(record))
+        if current is not None:
+            self._drop([current])
+            self.vhosts[record.vhost].router.forget()
+
+    def drop_default_user(self) -> None:
+        """To be called before others are put that shall not share the broker with the one who is there for want of
+        any."""
+        defaults = [record for record in self._defaults if not isinstance(record, VHostRecord)]
+        self._defaults = tuple(record for record in self._defaults if isinstance(record, VHostRecord))
+        for record in defaults:
+            self._accounts.remove(record)
+
+    def _check_refers(self, record: PermissionRecord | TopicPermissionRecord) -> None:
+        self.vhost(record.vhost)
+        self._accounts.check_user(record.user)
+
+    def _put(self, record: VHostRecord | AccountRecord) -> None:
+        self._keep_defaults()
+        self.store.save(record)
+        self.apply(record)
+
+    def _drop(self, records: Iterable[AccountRecord]) -> None:
+        self._keep_defaults()
+        for record in records:
+            self._accounts.remove(record)
+            self.store.erase(record)
+
+    def _keep_defaults(self) -> None:
+        """They were made for want of others, and from now on there may be others: they shall not be gone after a
+        restart for that."""
+        for record in self._defaults:
+            self.store.save(record)
+        self._defaults = ()
 
     def statistics(self) -> BrokerStatistics:
         """A snapshot. Reply queues, which come and go with their consumers, are not among the queues."""
@@ -117,6 +251,11 @@ class Broker:
             messages_published=totals.messages_published,
             messages_routed=totals.messages_routed,
             messages_confirmed=totals.messages_confirmed,
+            messages_rejected=totals.messages_rejected,
+            messages_dropped_expired=totals.messages_dropped["expired"],
+            messages_dropped_maxlen=totals.messages_dropped["maxlen"],
+            messages_dropped_rejected=totals.messages_dropped["rejected"],
+            messages_dropped_delivery_limit=totals.messages_dropped["delivery_limit"],
             messages_unroutable_returned=totals.messages_unroutable_returned,
             messages_unroutable_dropped=totals.messages_unroutable_dropped,
             messages_delivered=totals.gone_delivered + sum(queue.delivered for queue in living),
@@ -130,3 +269,24 @@ class Broker:
             disk_free_limit=alarms.disk_free_limit,
             queues=tuple(queue.statistics() for queue in living if not queue.volatile),
         )
+
+
+def _missing(kept: Sequence[Record], user: str, password: str) -> tuple[VHostRecord | AccountRecord, ...]:
+    """What there must be for somebody to come in, and is not kept."""
+    kinds = {type(record) for record in kept}
+    missing: list[VHostRecord | AccountRecord] = []
+    if VHostRecord not in kinds:
+        missing.append(VHostRecord(DEFAULT_VHOST))
+    if UserRecord not in kinds:
+        password_hash = PasswordHash.of(password.encode())
+        missing.append(UserRecord(user, password_hash.encode(), password_hash.algorithm, "administrator"))
+        missing.append(PermissionRecord(DEFAULT_VHOST, user, ".*", ".*", ".*"))
+    return tuple(missing)
+
+
+def _check_name(kind: str, name: str) -> None:
+    """A name that a short string of AMQP can hold, and that does not break a line of the log."""
+    if not 0 < len(name.encode("utf-8", "surrogateescape")) <= 255:
+        raise PreconditionFailed(f"invalid {kind} name {name[:32]!r}: it must have 1 to 255 octets")
+    if any(category(character) in ("Cc", "Cs") for character in name):
+        raise PreconditionFailed(f"invalid {kind} name {name!r}: control characters, or octets that are no UTF-8")

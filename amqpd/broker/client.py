@@ -1,24 +1,31 @@
 """Who is connected: one client's sessions, and what is exclusively its own."""
 
-from amqpd.auth.permissions import Permission
+from collections.abc import Callable, Collection
+
+from amqpd.auth.permissions import Access
 from amqpd.broker.receiver import Receiver
 from amqpd.broker.session import Session
+from amqpd.broker.topology.vhost import VHost
 from amqpd.broker.totals import Totals
-from amqpd.broker.vhost import VHost
 
 
 class Client:
-    """A connected application: a user in a virtual host. Exclusive queues belong to it and go when it goes."""
+    """A connected application: a user in a virtual host. Exclusive queues belong to it and go when it goes.
 
-    def __init__(self, vhost: VHost, user: str, permission: Permission, totals: Totals) -> None:
+    ``dismissed`` is called with the reason when the broker shuts it out.
+    """
+
+    def __init__(self, vhost: VHost, user: str, access: Access, totals: Totals, tags: Collection[str] = ()) -> None:
         self.vhost = vhost
         self.user = user
         self.sessions: dict[Session, None] = {}
-        self._permission = permission
+        self.dismissed: Callable[[str], None] = lambda reason: None
+        self._access = access
+        self._tags = tags
         self._totals = totals
 
     def open_session(self, receiver: Receiver) -> Session:
-        session = Session(self.vhost, receiver, self, self.user, self._permission)
+        session = Session(self.vhost, receiver, self, self.user, self._access, self._tags)
         self.sessions[session] = None
         self._totals.channels_opened += 1
         return session

@@ -4,13 +4,15 @@ Delivery tags are numbers that grow by one with each delivery of a session, so a
 ``dict.update`` and an ack of many walks a range: every tag is visited at most once by that walk.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 
+from amqpd.broker.lateness import Lateness
 from amqpd.broker.message import Message
-from amqpd.broker.queue import Queue
+from amqpd.broker.queues.queue import Queue
+from amqpd.broker.queues.rules import PLAIN
+from amqpd.broker.queues.subscriber import Subscriber
 from amqpd.broker.receiver import Receiver
-from amqpd.broker.subscriber import Subscriber
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.tables import Table
 
@@ -26,6 +28,7 @@ class Deliveries:
     """
 
     __slots__ = (
+        "_lateness",
         "_lowest_tag",
         "_next_tag",
         "_unacked",
@@ -42,6 +45,7 @@ class Deliveries:
         self.prefetch_count = 0
         self.flowing = True
         self.outstanding = 0
+        self._lateness: Lateness | None = None
         self._unacked: dict[int, Delivery] = {}
         self._next_tag = 1
         self._lowest_tag = 1
@@ -63,6 +67,24 @@ class Deliveries:
             self.outstanding += count
         self.receiver.deliver(consumer.tag, first, redelivered, messages)
 
+    def expect(self, consumer: "Consumer", timeout: int) -> None:
+        """What a consumer has got by now must be acknowledged within so many milliseconds."""
+        if self._lateness is None:
+            self._lateness = Lateness(self, consumer.queue.timers)
+        self._lateness.expect(consumer, self._next_tag, timeout)
+
+    def tags_below(self, limits: "Mapping[Consumer, int]") -> "dict[Consumer, list[int]]":
+        """What consumers have unacked with tags below a limit of each."""
+        found: dict[Consumer, list[int]] = {}
+        for tag, (consumer, _, _) in self._unacked.items():
+            if tag < limits.get(consumer, 0):
+                found.setdefault(consumer, []).append(tag)
+        return found
+
+    def take_out(self, delivery_tags: Iterable[int]) -> "Iterator[Delivery]":
+        """What is unacked with these tags is so no more."""
+        return (self._unacked.pop(tag) for tag in delivery_tags)
+
     def pulled(self, puller: "Consumer", position: int, message: Message) -> int:
         """Number one message that was asked for by basic.get; prefetch does not count it. Returns its delivery tag."""
         tag = self._next_tag
@@ -74,19 +96,20 @@ class Deliveries:
     def withdraw(self, delivery_tag: int, multiple: bool) -> "dict[int, Delivery]":
         """Take out what an ack, nack or reject speaks of; ``multiple`` with tag 0 is all.
 
-        PreconditionFailed: no such tag.
+        A tag that was taken back because it was late is tolerated. PreconditionFailed: no such tag.
         """
         unacked = self._unacked
         if not multiple:
             delivery = unacked.pop(delivery_tag, None)
             if delivery is None:
-                raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
+                self._check_late(delivery_tag)
+                return {}
             return {delivery_tag: delivery}
         if delivery_tag == 0:
             self._unacked = {}
             return dict(sorted(unacked.items()))  # in order already, unless some were restored
         if delivery_tag not in unacked:
-            raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
+            self._check_late(delivery_tag)
         tags: Iterable[int] = range(self._lowest_tag, delivery_tag + 1)
         if len(range(self._lowest_tag, delivery_tag + 1)) > 2 * len(unacked):  # mostly settled one by one before
             tags = sorted(tag for tag in unacked if tag <= delivery_tag)
@@ -97,11 +120,24 @@ class Deliveries:
     def withdraw_all(self) -> "dict[int, Delivery]":
         return self.withdraw(0, True)
 
+    def _check_late(self, delivery_tag: int) -> None:
+        if self._lateness is None or not self._lateness.is_late(delivery_tag):
+            raise PreconditionFailed(f"unknown delivery tag {delivery_tag}")
+        self.receiver.acknowledged_late(delivery_tag)
+
+    def forget(self) -> None:
+        """The session has ended, and nothing is waited for any more."""
+        if self._lateness is not None:
+            self._lateness.stop()
+            self._lateness = None
+
     def restore(self, deliveries: "dict[int, Delivery]") -> None:
         """Put back what was withdrawn: a transaction was rolled back. It may lie out of order."""
         if deliveries:
             self._unacked.update(deliveries)
             self._lowest_tag = min(self._lowest_tag, min(deliveries))
+        for consumer in {consumer for consumer, _, _ in deliveries.values()}:
+            consumer.expect()
 
 
 class Consumer(Subscriber):
@@ -122,12 +158,20 @@ class Consumer(Subscriber):
         prefetch_count: int = 0,
         arguments: Table | None = None,
     ) -> None:
-        super().__init__(tag, no_ack, exclusive)
+        arguments = arguments or {}
+        priority = arguments.get("x-priority", 0)
+        super().__init__(tag, no_ack, exclusive, priority if isinstance(priority, int) else 0)
         self.queue = queue
         self.prefetch_count = prefetch_count
-        self.arguments = arguments or {}
+        self.arguments = arguments
         self.unacked = 0
         self._deliveries = deliveries
+
+    @property
+    def timeout(self) -> int | None:
+        """Milliseconds after which a delivery is late: its own argument, or the queue's rule. 0 is never."""
+        own = self.arguments.get("x-consumer-timeout")
+        return (own if isinstance(own, int) else self.queue.rules.consumer_timeout) or None
 
     def credit(self) -> int:
         shared = self._deliveries
@@ -145,6 +189,13 @@ class Consumer(Subscriber):
 
     def deliver(self, positions: Sequence[int], messages: Sequence[Message], redelivered: bool) -> None:
         self._deliveries.send(self, positions, messages, redelivered)
+        if self.arguments or self.queue.rules is not PLAIN:
+            self.expect()
+
+    def expect(self) -> None:
+        """What it has got by now has to be acknowledged in time, if there is a time."""
+        if self.timeout is not None and self.tag and not self.no_ack:
+            self._deliveries.expect(self, self.timeout)
 
     def cancelled(self) -> None:
         del self._deliveries.consumers[self.tag]  # and the tag may be used again

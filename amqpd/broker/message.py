@@ -9,6 +9,13 @@ from amqpd.wire import properties
 from amqpd.wire.properties import Properties
 from amqpd.wire.tables import Table
 
+FLAGS_AT = 12
+"""Where a content header has the flags of its first eight properties (4.2.6.1)."""
+
+HAS_HEADERS = 0x20
+HAS_EXPIRATION = 0x01
+"""Two of those flags."""
+
 PERSISTENT = 2
 """The delivery-mode of a message that shall survive a restart (specification 0-9-1, basic.delivery-mode)."""
 
@@ -50,6 +57,19 @@ class Message:
     @property
     def persistent(self) -> bool:
         return properties.delivery_mode(self.header) == PERSISTENT
+
+
+class TimedMessage(Message):
+    """A message as one queue keeps it that lets it expire: what others have of it is not concerned.
+
+    ``deadline``: when that is, in milliseconds since 1970.
+    """
+
+    __slots__ = ("deadline",)
+
+    def __init__(self, address: bytes, header: bytes, body: bytes, deadline: int) -> None:
+        super().__init__(address, header, body)
+        self.deadline = deadline
 
 
 def make_message(exchange: str, routing_key: str, body: bytes, of: Properties | None = None) -> Message:

@@ -28,8 +28,22 @@ class Receiver:
         """The broker has taken responsibility for publish number ``sequence``, and all before it if ``multiple``."""
         raise NotImplementedError
 
+    def rejected(self, sequence: int, multiple: bool) -> None:
+        """The broker has refused publish number ``sequence``, and all unconfirmed ones before it if ``multiple``: a
+        queue is full."""
+        raise NotImplementedError
+
     def cancelled(self, consumer_tag: str) -> None:
         """The broker ended a consumer, because its queue is gone."""
+        raise NotImplementedError
+
+    def timed_out(self, consumer_tag: str, delivery_tags: Sequence[int], timeout: int, fatal: bool) -> None:
+        """These deliveries were not acknowledged within so many milliseconds. They go back to their queue; or the
+        session has to end, if ``fatal``, which is left to its protocol: the one call in which it may be closed."""
+        raise NotImplementedError
+
+    def acknowledged_late(self, delivery_tag: int) -> None:
+        """One of those was settled after all, which changes nothing."""
         raise NotImplementedError
 
 
@@ -49,7 +63,10 @@ class Mailbox(Receiver):
         self.deliveries: list[tuple[str, int, bool, Message]] = []
         self.returns: list[tuple[Message, int, str]] = []
         self.confirms: list[tuple[int, bool]] = []
+        self.rejections: list[tuple[int, bool]] = []
         self.cancels: list[str] = []
+        self.timeouts: list[tuple[str, list[int], bool]] = []
+        self.late: list[int] = []
 
     def room(self) -> int:
         return self.room_octets
@@ -65,3 +82,12 @@ class Mailbox(Receiver):
 
     def cancelled(self, consumer_tag: str) -> None:
         self.cancels.append(consumer_tag)
+
+    def rejected(self, sequence: int, multiple: bool) -> None:
+        self.rejections.append((sequence, multiple))
+
+    def timed_out(self, consumer_tag: str, delivery_tags: Sequence[int], timeout: int, fatal: bool) -> None:
+        self.timeouts.append((consumer_tag, list(delivery_tags), fatal))
+
+    def acknowledged_late(self, delivery_tag: int) -> None:
+        self.late.append(delivery_tag)

@@ -8,21 +8,25 @@ Strategy: ``route`` and ``publish_run`` are the hot pair. A protocol asks for th
 over whole runs of messages; ``publish`` is the same for one message of plain values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
-from amqpd.auth.permissions import Operation, Permission
+from amqpd.auth.permissions import Access, Operation, TopicOperation
+from amqpd.broker.admission import check_properties, concerns_broker, has_copies, sender_selected, without_bcc
 from amqpd.broker.confirms import Confirms
 from amqpd.broker.consumer import Consumer, Deliveries, Delivery
+from amqpd.broker.exchanges.delayed import Delays, Held
 from amqpd.broker.message import Message, make_message
-from amqpd.broker.queue import Queue
+from amqpd.broker.queues.queue import Queue
 from amqpd.broker.receiver import NOBODY, Receiver
-from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord
-from amqpd.broker.routing import Route
+from amqpd.broker.records import BindingRecord, ExchangeRecord, PolicyRecord, QueueRecord
+from amqpd.broker.sink import Sink
+from amqpd.broker.topology.arguments import check_consumer_arguments, check_server_named
+from amqpd.broker.topology.routing import Route
+from amqpd.broker.topology.vhost import REPLY_TO, VHost
 from amqpd.broker.transaction import Settlement, Transaction
-from amqpd.broker.vhost import REPLY_TO, VHost
 from amqpd.errors import AccessRefused, NoRoute, NotAllowed, PreconditionFailed
-from amqpd.wire.properties import Properties, reply_to, with_reply_to
+from amqpd.wire.properties import Properties, delivery_mode, reply_to, with_reply_to
 from amqpd.wire.tables import Table
 
 _REPLY_TO_OCTETS = REPLY_TO.encode()
@@ -31,11 +35,19 @@ _REPLY_TO_OCTETS = REPLY_TO.encode()
 class Session:
     """One client's conversation with a virtual host; in AMQP a channel.
 
-    ``owner`` is what exclusive queues belong to: the client that opened the session. ``permission`` is what its user
-    may do.
+    ``owner`` is what exclusive queues belong to: the client that opened the session. ``access`` is what its user may
+    do, ``tags`` are those of the user.
     """
 
-    def __init__(self, vhost: VHost, receiver: Receiver, owner: object, user: str, permission: Permission) -> None:
+    def __init__(
+        self,
+        vhost: VHost,
+        receiver: Receiver,
+        owner: object,
+        user: str,
+        access: Access,
+        tags: Collection[str] = (),
+    ) -> None:
         self.vhost = vhost
         self.receiver = receiver
         self.prefetch_count = 0
@@ -45,7 +57,8 @@ class Session:
         self.transaction: Transaction | None = None
         self._owner = owner
         self._user = user
-        self._permission = permission
+        self._access = access
+        self._tags = tags
         self._agenda = vhost.agenda
         self._reply_queue: Queue | None = None
 
@@ -58,17 +71,22 @@ class Session:
         self._authorize("write", "exchange", exchange.name or "amq.default")
         if exchange.record.internal:
             raise AccessRefused(f"cannot publish to internal {exchange}")
+        self._authorize_keys("write", exchange.name, (route.routing_key,))
         return route
 
-    def publish_run(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool = False) -> None:
-        """Publish messages of one route, whose bodies have ``octets`` in all.
+    def publish_run(
+        self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool = False, copies: bool = False
+    ) -> None:
+        """Publish messages of one route, which have one header in common, and bodies of ``octets`` in all.
+
+        ``copies``: that header may name further routing keys (CC, BCC).
 
         In a transaction they wait for its commit.
         """
         if self.transaction is not None:
-            self.transaction.publish(route, messages, octets, mandatory)
+            self.transaction.publish(route, messages, octets, mandatory, copies)
         else:
-            self._publish(route, messages, octets, mandatory)
+            self._publish(route, messages, octets, mandatory, copies)
         self._agenda.settle()
 
     def publish(
@@ -82,9 +100,24 @@ class Session:
         """Publish one message of plain values."""
         message = make_message(exchange, routing_key, body, properties)
         route = self.route(message.address)
-        self.publish_run(route, (self.with_reply_address(message),), len(body), mandatory)
+        copies = has_copies(message.header)
+        if copies or concerns_broker(message.header, delivery_mode(message.header)):
+            message = self.admit(message)
+        self.publish_run(route, (message,), len(body), mandatory, copies)
 
-    def with_reply_address(self, message: Message) -> Message:
+    def admit(self, message: Message) -> Message:
+        """Check what the broker itself reads in the properties of a message that is to be published, if there is
+        anything: see admission.py. Returns it, maybe with another address for replies.
+
+        PreconditionFailed: it cannot be published like this.
+        """
+        admitted = self._with_reply_address(message)
+        check_properties(message.header, self._user, "impersonator" in self._tags)
+        if self._access.topics and has_copies(message.header):
+            self._authorize_keys("write", message.exchange, sender_selected(message.headers))
+        return admitted
+
+    def _with_reply_address(self, message: Message) -> Message:
         """Direct reply-to: where a message asks for a reply to this session, name the queue that leads here.
 
         PreconditionFailed: nobody consumes the replies.
@@ -95,32 +128,49 @@ class Session:
             raise PreconditionFailed("fast reply consumer does not exist")
         return Message(message.address, with_reply_to(message.header, self._reply_queue.name), message.body)
 
-    def _publish(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool) -> None:
+    def _publish(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool, copies: bool) -> None:
         router = self.vhost.router
         if route.version != router.version:
             route = router.route(route.address)
         written = self.vhost.store.written
-        if route.reads_headers:
-            for message in messages:
-                self._enqueue(router.queues_for(route, message), (message,), len(message.body), mandatory)
-        else:
-            self._enqueue(route.queues, messages, octets, mandatory)
+        refused: Sequence[int] = ()
+        if route.per_message or copies:
+            refused = self._publish_each(route, messages, mandatory)
+        elif count := self._enqueue(route.queues, messages, octets, mandatory):
+            refused = range(len(messages) - count, len(messages))
         if self.confirms is not None:
-            self.confirms.published(len(messages), self.vhost.store.written != written)
+            self.confirms.published(len(messages), self.vhost.store.written != written, refused)
 
-    def _enqueue(self, queues: Sequence[Queue], messages: Sequence[Message], octets: int, mandatory: bool) -> None:
+    def _publish_each(self, route: Route, messages: Sequence[Message], mandatory: bool) -> list[int]:
+        """Publish messages whose route is not that of their address alone. Returns which were refused."""
+        router = self.vhost.router
+        keys = sender_selected(messages[0].headers)
+        refused = []
+        for number, message in enumerate(map(without_bcc, messages)):
+            queues = router.queues_for(route, message, keys)
+            if self._enqueue(queues, (message,), len(message.body), mandatory):
+                refused.append(number)
+                route.exchange.take_back(message)
+        return refused
+
+    def _enqueue(self, queues: Sequence[Sink], messages: Sequence[Message], octets: int, mandatory: bool) -> int:
+        """Returns how many of the messages, the last ones, some queue has refused."""
         totals = self.vhost.totals
         totals.messages_published += len(messages)
+        refused = 0
         if queues:
             totals.messages_routed += len(messages) * len(queues)  # each queue's counts, as in RabbitMQ
             for queue in queues:
-                queue.enqueue(messages, octets)
+                count = queue.enqueue(messages, octets)
+                if count > refused:
+                    refused = count
         elif mandatory:
             totals.messages_unroutable_returned += len(messages)
             for message in messages:
                 self.receiver.returned(message, NoRoute.code, NoRoute.name)
         else:
             totals.messages_unroutable_dropped += len(messages)
+        return refused
 
     def select_confirms(self) -> None:
         """From now on publishes are numbered and confirmed. Selecting again changes nothing."""
@@ -147,6 +197,7 @@ class Session:
         else:
             self._authorize("read", "queue", queue)
             source = self.vhost.queue(queue, self._owner)
+            check_consumer_arguments(source.name, self.vhost.name, arguments or {}, source.record.type)
         tag = consumer_tag or f"amq.ctag-{self.vhost.make_token()}"
         consumer = Consumer(tag, source, self.deliveries, no_ack, exclusive, self.prefetch_count, arguments)
         source.subscribe(consumer)
@@ -160,6 +211,7 @@ class Session:
         if consumer is not None:
             consumer.queue.unsubscribe(consumer)
             self.vhost.unsubscribed(consumer.queue)
+            self._agenda.settle()
 
     def get(self, queue: str, no_ack: bool = False) -> tuple[int, bool, Message, int] | None:
         """Take one message: its delivery tag, whether it is a redelivery, itself, and how many are left.
@@ -169,6 +221,7 @@ class Session:
         self._authorize("read", "queue", queue)
         source = self.vhost.queue(queue, self._owner)
         got = source.get(no_ack)
+        self._agenda.settle()
         if got is None:
             return None
         position, message, redelivered = got
@@ -238,9 +291,12 @@ class Session:
         self._credit(settled)
 
     def _discard(self, withdrawn: dict[int, Delivery]) -> None:
+        messages: dict[Consumer, list[Message]] = {consumer: [] for consumer, _, _ in withdrawn.values()}
+        for consumer, _, message in withdrawn.values():
+            messages[consumer].append(message)
         settled = _by_consumer(withdrawn)
         for consumer, positions in settled.items():
-            consumer.queue.discard(positions)
+            consumer.queue.discard(positions, messages[consumer])
         self._credit(settled)
 
     def _credit(self, settled: dict[Consumer, list[int]]) -> None:
@@ -272,8 +328,10 @@ class Session:
     def rollback(self) -> None:
         self._running_transaction().rollback()
 
-    def _publish_late(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool) -> None:
-        self._publish(self.vhost.router.renew(route), messages, octets, mandatory)
+    def _publish_late(
+        self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool, copies: bool
+    ) -> None:
+        self._publish(self.vhost.router.renew(route), messages, octets, mandatory, copies)
 
     def _running_transaction(self) -> Transaction:
         if self.transaction is None:
@@ -308,6 +366,23 @@ class Session:
         self._authorize("configure", "exchange", name or "amq.default")
         self.vhost.delete_exchange(name, if_unused)
 
+    def count_delayed(self, exchange: str) -> tuple[int, int]:
+        """How many messages a delayed message exchange holds, and the octets of their bodies."""
+        delays = self._delays(exchange)
+        return len(delays), delays.octets
+
+    def list_delayed(self, exchange: str, limit: int = 100, offset: int = 0) -> list[Held]:
+        """Those that come next, in order: ``limit`` of them after the first ``offset``."""
+        return self._delays(exchange).pending(limit, offset)
+
+    def cancel_delayed(self, exchange: str, position: int) -> bool:
+        """Drop a message that is held, named as :meth:`list_delayed` does. False: it is not held, or no longer."""
+        return self._delays(exchange).cancel(position)
+
+    def _delays(self, exchange: str) -> Delays:
+        self._authorize("read", "exchange", exchange)
+        return self.vhost.delays(exchange)
+
     def declare_queue(
         self,
         name: str = "",
@@ -324,6 +399,8 @@ class Session:
             return self.check_queue(name)
         actual_name = name or f"amq.gen-{self.vhost.make_token()}"
         record = QueueRecord(self.vhost.name, actual_name, durable, exclusive, auto_delete, arguments or {})
+        if not name:
+            check_server_named(record)
         self._authorize("configure", "queue", actual_name)
         dead_letter_exchange = record.arguments.get("x-dead-letter-exchange")
         if isinstance(dead_letter_exchange, str):
@@ -339,10 +416,6 @@ class Session:
         if name == REPLY_TO:
             return name, 0, 1  # as RabbitMQ: one consumer, whoever asks
         return _state_of(self.vhost.probe_queue(name, self._owner))
-
-    def has_queue(self, name: str) -> bool:
-        """Whether there is a queue of that name, whoever's it is."""
-        return name in self.vhost.queues
 
     def delete_queue(self, name: str, if_unused: bool = False, if_empty: bool = False) -> int:
         """Returns the ready messages that went with it."""
@@ -365,6 +438,7 @@ class Session:
         """Bind a queue, or another exchange, to the exchange ``source``."""
         record = self._binding(destination, source, routing_key, arguments, destination_kind)
         self.vhost.bind(record, self._owner)
+        self._agenda.settle()
 
     def unbind(
         self,
@@ -387,7 +461,39 @@ class Session:
     ) -> BindingRecord:
         self._authorize("write", kind, destination)
         self._authorize("read", "exchange", source or "amq.default")
+        self._authorize_keys("read", source, (routing_key,))
         return BindingRecord(self.vhost.name, source, destination, kind, routing_key, arguments or {})
+
+    # Policies
+
+    def policies(self) -> list[PolicyRecord]:
+        """Policies and operator policies of the virtual host. AccessRefused: not for this user; here and below."""
+        self._check_tag("administrator", "policymaker")
+        return list(self.vhost.policies)
+
+    def set_policy(
+        self,
+        name: str,
+        pattern: str,
+        definition: Table,
+        apply_to: str = "all",
+        priority: int = 0,
+        operator: bool = False,
+    ) -> None:
+        """Add a policy, or change it: see :class:`PolicyRecord`. PreconditionFailed: it is none."""
+        self._check_tag("administrator", *(() if operator else ("policymaker",)))
+        self.vhost.set_policy(PolicyRecord(self.vhost.name, name, pattern, definition, apply_to, priority, operator))
+        self._agenda.settle()
+
+    def clear_policy(self, name: str, operator: bool = False) -> None:
+        """NotFound: there is none of that name."""
+        self._check_tag("administrator", *(() if operator else ("policymaker",)))
+        self.vhost.clear_policy(name, operator)
+        self._agenda.settle()
+
+    def _check_tag(self, *tags: str) -> None:
+        if not set(tags) & set(self._tags):
+            raise AccessRefused(f"access to policies in vhost '{self.vhost.name}' refused for user '{self._user}'")
 
     # Its end
 
@@ -404,6 +510,7 @@ class Session:
             self.transaction.rollback()
         self._requeue(self.deliveries.withdraw_all())
         self.receiver = self.deliveries.receiver = NOBODY
+        self.deliveries.forget()
         self.confirms = None
         self._agenda.settle()
 
@@ -416,10 +523,22 @@ class Session:
         return self._reply_queue
 
     def _authorize(self, operation: Operation, kind: str, name: str) -> None:
-        if not self._permission.allows(operation, name):
+        if not self._access.allows(operation, name):
             raise AccessRefused(
                 f"access to {kind} '{name}' in vhost '{self.vhost.name}' refused for user '{self._user}'"
             )
+
+    def _authorize_keys(self, operation: TopicOperation, exchange: str, routing_keys: Iterable[str]) -> None:
+        """What concerns topic exchanges only, and few users."""
+        found = self.vhost.exchanges.get(exchange) if self._access.topics else None
+        if found is None or found.record.type != "topic":
+            return
+        for key in routing_keys:
+            if not self._access.allows_topic(operation, exchange, key):
+                raise AccessRefused(
+                    f"access to topic '{key}' in exchange '{exchange}' in vhost '{self.vhost.name}' refused for user "
+                    f"'{self._user}'"
+                )
 
 
 def _by_consumer(withdrawn: dict[int, Delivery]) -> dict[Consumer, list[int]]:

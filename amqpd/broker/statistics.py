@@ -28,6 +28,9 @@ class QueueStatistics:
 class BrokerStatistics:
     """The whole broker at one moment: gauges (what there is now), counters (since it started), and every queue.
 
+    ``messages_rejected`` are publishes that were refused; those that were ``dropped`` have left a queue without having
+    been acknowledged, for the reasons that dead letters name.
+
     Memory and disk are in octets, as they were last measured: what is used or free, and where the alarm begins. None:
     no disk is looked after.
     """
@@ -47,6 +50,11 @@ class BrokerStatistics:
     messages_published: int
     messages_routed: int
     messages_confirmed: int
+    messages_rejected: int
+    messages_dropped_expired: int
+    messages_dropped_maxlen: int
+    messages_dropped_rejected: int
+    messages_dropped_delivery_limit: int
     messages_unroutable_returned: int
     messages_unroutable_dropped: int
     messages_delivered: int

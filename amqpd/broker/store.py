@@ -14,13 +14,13 @@ go of it to save memory. Reading may take time, so it answers later; a consumer 
 :class:`NullStore` keeps nothing: durable things live as long as the process, and all messages lie in memory.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from amqpd.broker.agenda import Agenda, Work
 from amqpd.broker.message import Message
-from amqpd.broker.records import QueueRecord, Record
+from amqpd.broker.records import ExchangeRecord, QueueRecord, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,16 @@ class Kept:
     """What a log holds of a queue that lived before: how many messages, and the octets of their bodies.
 
     The next message gets position ``next``. Below ``delivered``, messages may have been handed out before: they will be
-    redeliveries.
+    redeliveries. ``timed``: some may have a deadline. ``returns``: how often messages were given back, by position, as
+    far as it was noted.
     """
 
     count: int = 0
     octets: int = 0
     next: int = 1
     delivered: int = 1
+    timed: bool = False
+    returns: Mapping[int, int] = field(default_factory=dict)
 
 
 class Page(NamedTuple):
@@ -60,14 +63,23 @@ class QueueLog:
 
     def append(self, position: int, messages: Sequence[Message], octets: int, paged: bool) -> None:
         """Keep these; the first has ``position``, each further one the next. Their bodies have ``octets`` in all.
+        What is a :class:`TimedMessage` comes back as one.
 
         In a durable queue the persistent ones shall survive a crash. ``paged``: the queue lets go of them, so all must
         be kept, transient ones as long as the process lives. The others are passed over.
         """
         raise NotImplementedError
 
-    def remove(self, positions: Sequence[int]) -> None:
-        """These messages are settled; each once. Positions that were not kept are passed over."""
+    def remove(self, positions: Sequence[int], moved: bool = False) -> None:
+        """These messages are settled; each once. Positions that were not kept are passed over.
+
+        ``moved``: they are about to be handed over for another queue, before anything is written; they must not be
+        gone from here unless they are there.
+        """
+        raise NotImplementedError
+
+    def note_returns(self, position: int, returns: int) -> None:
+        """A message was given back, for the ``returns``-th time. To be known after a restart, as long as it is kept."""
         raise NotImplementedError
 
     def clear(self, start: int, stop: int) -> None:
@@ -131,8 +143,12 @@ class Store:
         """What was kept, in an order in which it can be applied: queues and exchanges before their bindings."""
         raise NotImplementedError
 
-    def open_log(self, record: QueueRecord) -> QueueLog | None:
-        """The log of a queue whose record was saved, or that does not survive. None: its messages stay in memory."""
+    def open_log(self, record: QueueRecord | ExchangeRecord, lane: int = 0) -> QueueLog | None:
+        """The log of a queue, or of an exchange that holds messages, whose record was saved or that does not survive.
+
+        A queue may have several, its *lanes*, numbered from 0 to 255; each counts positions by itself. None: messages
+        stay in memory.
+        """
         raise NotImplementedError
 
 
@@ -148,5 +164,5 @@ class NullStore(Store):
     def records(self) -> Iterable[Record]:
         return ()
 
-    def open_log(self, record: QueueRecord) -> QueueLog | None:
+    def open_log(self, record: QueueRecord | ExchangeRecord, lane: int = 0) -> QueueLog | None:
         return None

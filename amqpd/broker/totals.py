@@ -3,14 +3,16 @@
 What a queue counts stays its own while it lives; :meth:`Totals.keep` takes it over when the queue is deleted.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
-from amqpd.broker.queue import Queue
+from amqpd.broker.queues.queue import Queue
 
 
 @dataclass(slots=True)
 class Totals:
-    """Plain ints, counted since the start."""
+    """Plain ints, counted since the start. ``messages_rejected``: publishes that were refused with a nack;
+    ``messages_dropped``: by reason, those that left a queue otherwise than to a consumer that was done with them."""
 
     connections_opened: int = 0
     connections_closed: int = 0
@@ -24,6 +26,8 @@ class Totals:
     messages_unroutable_returned: int = 0
     messages_unroutable_dropped: int = 0
     messages_confirmed: int = 0
+    messages_rejected: int = 0
+    messages_dropped: Counter[str] = field(default_factory=Counter)
     gone_delivered: int = 0
     gone_redelivered: int = 0
     gone_acked: int = 0

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from amqpd.broker.consumer import Deliveries, Delivery
 from amqpd.broker.message import Message
-from amqpd.broker.routing import Route
+from amqpd.broker.topology.routing import Route
 
-Publish = Callable[[Route, Sequence[Message], int, bool], None]
+Publish = Callable[[Route, Sequence[Message], int, bool, bool], None]
 Settlement = Callable[[dict[int, Delivery]], None]
 
 
@@ -19,11 +19,14 @@ class Transaction:
 
     def __init__(self, deliveries: Deliveries) -> None:
         self._deliveries = deliveries
-        self._publishes: list[tuple[Route, Sequence[Message], int, bool]] = []
+        self._publishes: list[tuple[Route, Sequence[Message], int, bool, bool]] = []
         self._settlements: list[tuple[Settlement, dict[int, Delivery]]] = []
 
-    def publish(self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool) -> None:
-        self._publishes.append((route, messages, octets, mandatory))
+    def publish(
+        self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool, copies: bool = False
+    ) -> None:
+        """As :meth:`Session.publish_run`."""
+        self._publishes.append((route, messages, octets, mandatory, copies))
 
     def settle(self, settlement: Settlement, withdrawn: dict[int, Delivery]) -> None:
         self._settlements.append((settlement, withdrawn))

@@ -52,6 +52,15 @@ BROKER = (
     Family(COUNTER, "queues_declared", "queues_declared", "Declarations of queues, also of those there already"),
     Family(COUNTER, "queues_created", "queues_created", "Queues created"),
     Family(COUNTER, "queues_deleted", "queues_deleted", "Queues deleted"),
+    Family(COUNTER, "messages_dropped_expired", "messages_dropped_expired", "Messages that expired in a queue"),
+    Family(COUNTER, "messages_dropped_maxlen", "messages_dropped_maxlen", "Messages that were too many for a queue"),
+    Family(COUNTER, "messages_dropped_rejected", "messages_dropped_rejected", "Messages that consumers rejected"),
+    Family(
+        COUNTER,
+        "messages_dropped_delivery_limit",
+        "messages_dropped_delivery_limit",
+        "Messages that came back to a queue too often",
+    ),
 )
 
 RESOURCES = (
@@ -72,6 +81,7 @@ PROTOCOL = (
     Family(COUNTER, "global_messages_received", "messages_published", "Messages received from publishers"),
     Family(COUNTER, "global_messages_routed", "messages_routed", "Messages routed to a queue, once for each queue"),
     Family(COUNTER, "global_messages_confirmed", "messages_confirmed", "Messages confirmed to publishers"),
+    Family(COUNTER, "global_messages_rejected", "messages_rejected", "Messages refused by a full queue, with a nack"),
     Family(
         COUNTER,
         "global_messages_unroutable_returned",

@@ -23,8 +23,11 @@ from anyio.abc import TaskStatus
 
 from amqpd import __version__
 from amqpd.broker.broker import Broker
+from amqpd.broker.definitions import DefinitionsUnusable, import_definitions
 from amqpd.config import Settings
 from amqpd.errors import AMQPError
+from amqpd.server.alarm_clock import AlarmClock, steady_clock
+from amqpd.server.definitions import read_definitions
 from amqpd.server.listening import BACKLOG, listen, raise_file_limit, shown
 from amqpd.server.persister import SWITCH_INTERVAL_S, Persister, Worker
 from amqpd.server.pump import Pump, Pumps
@@ -52,6 +55,7 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     CannotListen: an address is taken or is not this machine's. StoreUnusable: the data directory is not for us.
+    DefinitionsUnusable: the definitions that it shall start with are wrong.
     """
     anyio.run(serve, settings, backend_options={"use_uvloop": _has_uvloop()})
 
@@ -60,13 +64,18 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
     """Run a broker in the present event loop until SIGTERM or SIGINT. Tells its port when it listens."""
     raise_file_limit(settings.connection_max)
     with (  # the store last: where a start fails before it, nothing has been touched
-        anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+        anyio.open_signal_receiver(*_signals(settings)) as signals,
         listen("port", settings.host, settings.port) as amqp_socket,
         listen("metrics_port", settings.metrics_host, settings.metrics_port) as metrics_socket,
         _store(settings) as store,
     ):
-        pumps = Pumps(_broker(settings, store), settings.limits())
+        broker = make_broker(settings, store)
+        _report_recovery(broker, store)
+        if settings.definitions:
+            _import_at_start(broker, store, settings.definitions)
+        pumps = Pumps(broker, settings.limits())
         async with AsyncExitStack() as stack:
+            stack.callback(AlarmClock(broker.timers, go_on=pumps.write).stop)
             if store is not None:
                 await stack.enter_async_context(_persisting(store, pumps))
             server = await asyncio.get_running_loop().create_server(
@@ -74,13 +83,14 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
             )
             try:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_tick, pumps, _watch(settings, pumps.broker))
-                    tasks.start_soon(serve_metrics, pumps.broker, metrics_socket)
+                    tasks.start_soon(_tick, pumps, _watch(settings, broker))
+                    tasks.start_soon(serve_metrics, broker, metrics_socket)
                     _collect_garbage_seldom()
                     _keep_freed_memory()
                     _announce(settings, amqp_socket, metrics_socket)
                     task_status.started(amqp_socket.getsockname()[1])
-                    received = await anext(signals)
+                    while (received := await anext(signals)) is signal.SIGHUP:
+                        _import_again(pumps, settings.definitions)
                     log.info("draining", signal=received.name, connections=len(pumps.open))
                     server.close()
                     await _drain(pumps, settings.close_timeout_s, signals)
@@ -102,18 +112,22 @@ def _store(settings: Settings) -> Iterator[DurableStore | None]:
         yield store
 
 
-def _broker(settings: Settings, store: DurableStore | None) -> Broker:
+def make_broker(settings: Settings, store: DurableStore | None) -> Broker:
     """The broker, with what was kept. StoreUnusable: that does not fit together."""
     try:
-        broker = Broker(
+        return Broker(
             store,
             default_user=settings.default_user,
             default_password=settings.default_pass,
             loopback_users=settings.loopback_users,
             connection_max=settings.connection_max,
+            clock=steady_clock(),
         )
     except (AMQPError, KeyError) as error:
         raise damaged(Path(settings.data_dir), f"its topology does not fit together: {error}") from error
+
+
+def _report_recovery(broker: Broker, store: DurableStore | None) -> None:
     queues = broker.statistics().queues
     if store is not None and queues:
         log.info(
@@ -122,7 +136,36 @@ def _broker(settings: Settings, store: DurableStore | None) -> Broker:
             messages=sum(queue.ready for queue in queues),
             redelivered="what was delivered before" if store.was_closed else "all: the last end was not an orderly one",
         )
-    return broker
+
+
+def _import(broker: Broker, file: str, at_start: bool) -> None:
+    """DefinitionsUnusable."""
+    imported = import_definitions(broker, read_definitions(Path(file)), at_start=at_start)
+    for reason in imported.left_out:
+        log.warning("definition_left_out", item=reason)
+    for reason in imported.without_effect:
+        log.warning("definition_without_effect", item=reason)
+    log.info("definitions_imported", file=file, changed=imported.changed)
+
+
+def _import_at_start(broker: Broker, store: DurableStore | None, file: str) -> None:
+    """DefinitionsUnusable, and the store is as it was."""
+    try:
+        _import(broker, file, at_start=True)
+    except DefinitionsUnusable:
+        if store is not None:
+            store.abandon()
+        raise
+
+
+def _import_again(pumps: Pumps, file: str) -> None:
+    """On SIGHUP. What cannot be imported is logged, and harms nothing."""
+    try:
+        _import(pumps.broker, file, at_start=False)
+    except DefinitionsUnusable as error:
+        log.error("definitions_unusable", file=file, problems=error.problems)
+    pumps.broker.agenda.settle()
+    pumps.write()
 
 
 @asynccontextmanager
@@ -163,7 +206,8 @@ async def _drain(pumps: Pumps, timeout_s: float, signals: AsyncIterator[signal.S
     """Ask every peer to leave, and wait until all have, the time is over, or another signal comes."""
 
     async def hurry() -> None:
-        await anext(signals)
+        while await anext(signals) is signal.SIGHUP:
+            pass
         tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:
@@ -173,6 +217,13 @@ async def _drain(pumps: Pumps, timeout_s: float, signals: AsyncIterator[signal.S
         tasks.cancel_scope.cancel()
     pumps.abort()
     await anyio.sleep(0)  # the aborted ones leave
+
+
+def _signals(settings: Settings) -> Iterator[signal.Signals]:
+    """Without definitions SIGHUP means what it does to any process: that its terminal is gone."""
+    yield from (signal.SIGTERM, signal.SIGINT)
+    if settings.definitions:
+        yield signal.SIGHUP
 
 
 def _announce(settings: Settings, amqp_socket: socket.socket, metrics_socket: socket.socket) -> None:

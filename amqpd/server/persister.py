@@ -120,6 +120,7 @@ class Persister:
         journal.wake_reader = self._read
         journal.press = self._press
         self._wake()
+        self._read()  # what was asked for when the broker was made
 
     # Writing
 

@@ -48,12 +48,12 @@ TCP_ESTABLISHED = 1
 
 WARNINGS = frozenset(
     (
+        "acknowledged_late",
         "authentication_failed",
         "channel_error",
         "connection_error",
+        "consumer_timeout",
         "heartbeat_missed",
-        "queue_arguments_without_effect",
-        "consumer_arguments_without_effect",
     )
 )
 """Events of a connection that are more than news."""

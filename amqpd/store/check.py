@@ -18,10 +18,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from amqpd.broker.broker import Broker
-from amqpd.broker.records import BindingRecord, ExchangeRecord
+from amqpd.broker.message import TimedMessage
+from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord
 from amqpd.store.codec import (
     CHUNKS,
     META,
+    RETURNS,
+    RETURNS_TOGETHER,
     STATES,
     TOPOLOGY,
     Chunk,
@@ -29,11 +32,15 @@ from amqpd.store.codec import (
     Damaged,
     decode_chunk,
     decode_record,
+    decode_returns,
     decode_state,
     join_chunk,
+    log_name,
     read_head,
     record_key,
+    split_log_id,
     split_piece_key,
+    split_returns_key,
     split_state_key,
 )
 from amqpd.store.directory import MAIN, open_to_read
@@ -74,7 +81,7 @@ def _check(directory: Path, sender: Connection) -> None:
 
 @dataclass(slots=True)
 class _Contents:
-    """Of one queue, or of all: messages that a broker would have after a start, and octets of chunks that are gone."""
+    """Of one log, or of all: messages that a broker would have after a start, and octets of chunks that are gone."""
 
     messages: int = 0
     octets: int = 0
@@ -101,10 +108,12 @@ class Inspection:
         self.problems = 0
         self._tell = tell
         self._clean = False
-        self._exchanges = {(vhost.name, name) for vhost in Broker().vhosts.values() for name in vhost.exchanges}
-        self._predeclared = len(self._exchanges)
-        self._queues: dict[int, tuple[str, str]] = {}
+        self._predeclared = {name for vhost in Broker().vhosts.values() for name in vhost.exchanges}
+        self._exchanges: set[tuple[str, str]] = set()
+        self._queues: set[tuple[str, str]] = set()
         self._bindings: list[BindingRecord] = []
+        self._owners: dict[int, QueueRecord | ExchangeRecord] = {}  # what can have messages, by its id
+        # By logs.
         self._gone: dict[int, Gone] = {}
         self._contents: dict[int, _Contents] = {}
         # The chunk whose pieces are coming.
@@ -151,35 +160,44 @@ class Inspection:
         self._clean = self._clean or key == CLEAN
 
     def _look_at_state(self, key: bytes, value: bytes) -> None:
-        queue = split_state_key(key)
+        log = split_state_key(key)
         gone, _ = decode_state(value)
         end = gone.floor
         for start, stop in gone.intervals:
             if not end < start < stop:
-                raise Damaged(f"what is gone of queue id {queue} overlaps at position {start}")
+                raise Damaged(f"what is gone of {log_name(log)} overlaps at position {start}")
             end = stop
-        self._gone[queue] = gone
+        self._gone[log] = gone
+
+    def _look_at_returns(self, key: bytes, value: bytes) -> None:
+        log, first = split_returns_key(key)
+        for position in decode_returns(value):
+            if not first <= position < first + RETURNS_TOGETHER:
+                raise Damaged(f"returns of {log_name(log)} at position {position} lie with those from {first} on")
 
     def _look_at_record(self, key: bytes, value: bytes) -> None:
-        record, queue = decode_record(value)
+        record, owner = decode_record(value)
         if key != record_key(record):
-            raise Damaged(f"belongs to something else than what is there: {record}")
-        if isinstance(record, BindingRecord):
-            self._bindings.append(record)
-        elif isinstance(record, ExchangeRecord):
-            self._exchanges.add((record.vhost, record.name))
-        elif queue in self._queues:
-            raise Damaged(f"queue '{record.name}' has the id of {self._name(queue)}")
-        else:
-            self._queues[queue] = record.vhost, record.name
-            self._contents[queue] = _Contents()
+            raise Damaged("belongs to something else than what is there")
+        match record:
+            case BindingRecord():
+                self._bindings.append(record)
+            case ExchangeRecord():
+                self._exchanges.add((record.vhost, record.name))
+            case QueueRecord():
+                self._queues.add((record.vhost, record.name))
+                self._contents.setdefault(owner, _Contents())
+        if isinstance(record, (ExchangeRecord, QueueRecord)) and owner:
+            if owner in self._owners:
+                raise Damaged(f"{_described(record)} has the id of {_described(self._owners[owner])}")
+            self._owners[owner] = record
 
     def _look_at_piece(self, key: bytes, value: bytes) -> None:
-        queue, first, number = split_piece_key(key)
-        if (queue, first) != self._chunk:
+        log, first, number = split_piece_key(key)
+        if (log, first) != self._chunk:
             self._end_chunk()
-            self._last = self._last if queue == self._chunk[0] else 0
-            self._chunk = queue, first
+            self._last = self._last if log == self._chunk[0] else 0
+            self._chunk = log, first
         self._pieces[number] = value
 
     def _end_chunk(self) -> None:
@@ -187,53 +205,56 @@ class Inspection:
         pieces, self._pieces = self._pieces, {}
         if not pieces:
             return
-        queue, first = self._chunk
-        with self._telling(f"{self._name(queue)}, position {first}"):
+        log, first = self._chunk
+        with self._telling(f"{self._name(log)}, position {first}"):
             missing = set(range(len(pieces))) - pieces.keys()
             if missing:
                 raise Damaged(f"piece {min(missing)} is missing")
-            self._look_at_chunk(queue, join_chunk(queue, first, list(pieces.values())), read_head(pieces[0]))
+            self._look_at_chunk(log, join_chunk(log, first, list(pieces.values())), read_head(pieces[0]))
 
-    def _look_at_chunk(self, queue: int, chunk: Chunk, head: ChunkHead) -> None:
+    def _look_at_chunk(self, log: int, chunk: Chunk, head: ChunkHead) -> None:
         if chunk.first <= self._last:
-            self.found(f"{self._name(queue)}, position {chunk.first}: overlaps what comes before it")
+            self.found(f"{self._name(log)}, position {chunk.first}: overlaps what comes before it")
         self._last = chunk.last
         persistent = _Contents()
         before = chunk.first - 1
-        left = list(self._left_of(queue, chunk))
-        contents = self._contents.setdefault(queue, _Contents())
+        timed = False
+        left = list(self._left_of(log, chunk))
+        contents = self._contents.setdefault(log, _Contents())
         for position, message in decode_chunk(chunk):
             if position <= before:
                 raise Damaged(f"positions do not ascend: {position} after {before}")
             before = position
+            timed = timed or isinstance(message, TimedMessage)
             if message.persistent:
                 size = len(message.body)
                 persistent.count(size)
                 if any(start <= position < stop for start, stop in left):
                     contents.count(size)
-        if head != (before, persistent.messages, persistent.octets):
+        if head != ChunkHead(before, persistent.messages, persistent.octets, timed):
             raise Damaged(f"its head does not say what is in it: {head}")
         if not left:
             contents.dead += len(chunk.octets)
 
-    def _left_of(self, queue: int, chunk: Chunk) -> Iterator[Interval]:
+    def _left_of(self, log: int, chunk: Chunk) -> Iterator[Interval]:
         """The positions in a chunk that are not gone; none if its queue is."""
-        if queue not in self._queues:
+        if split_log_id(log)[0] not in self._owners:
             return iter(())
-        gone = self._gone.get(queue, Gone())
+        gone = self._gone.get(log, Gone())
         return left_of(max(chunk.first, gone.floor), chunk.last + 1, gone.intervals)
 
     # What it means
 
     def _check_references(self) -> None:
         """Chunks of a queue that was deleted may still be there, to be deleted later; nothing else of it."""
-        for queue in self._gone.keys() - self._queues.keys():
-            self.found(f"{self._name(queue)}: there is no record of it, and yet of what is gone of it")
-        queues = set(self._queues.values())
+        for log in self._gone:
+            if split_log_id(log)[0] not in self._owners:
+                self.found(f"{self._name(log)}: there is no record of it, and yet of what is gone of it")
         for binding in self._bindings:
-            ends = {"queue": queues, "exchange": self._exchanges}
+            ends = {"queue": self._queues, "exchange": self._exchanges}
             for kind, name in (("exchange", binding.source), (binding.destination_kind, binding.destination)):
-                if (binding.vhost, name) not in ends[kind]:
+                is_predeclared = kind == "exchange" and name in self._predeclared
+                if (binding.vhost, name) not in ends[kind] and not is_predeclared:
                     self.found(
                         f"binding from '{binding.source}' to '{binding.destination}' in vhost '{binding.vhost}': "
                         f"there is no {kind} '{name}'"
@@ -245,22 +266,26 @@ class Inspection:
         else:
             self._tell("a broker is running, or the last one has not stopped in an orderly way")
         whole = _Contents()
-        for queue, contents in self._contents.items():
+        for log, contents in self._contents.items():
             whole.add(contents)
-            if queue in self._queues:
-                self._tell(f"{self._name(queue)}: {contents}")
-        exchanges = len(self._exchanges) - self._predeclared
-        numbers = (len(self._queues), "queue"), (exchanges, "exchange"), (len(self._bindings), "binding")
+            if split_log_id(log)[0] in self._owners:
+                self._tell(f"{self._name(log)}: {contents}")
+        numbers = (len(self._queues), "queue"), (len(self._exchanges), "exchange"), (len(self._bindings), "binding")
         self._tell(", ".join([*(counted(*number) for number in numbers), str(whole)]))
         if whole.dead:
             self._tell(f"{whole.dead:,} octets of chunks that are settled, and will be deleted")
         self._tell(counted(self.problems, "problem") if self.problems else "no problems")
 
-    def _name(self, queue: int) -> str:
-        if queue not in self._queues:
-            return f"queue id {queue}"
-        vhost, name = self._queues[queue]
-        return f"queue '{name}' in vhost '{vhost}'"
+    def _name(self, log: int) -> str:
+        owner, lane = split_log_id(log)
+        if owner not in self._owners:
+            return log_name(log)
+        return _described(self._owners[owner]) + f", lane {lane}" * (lane > 0)
+
+
+def _described(record: QueueRecord | ExchangeRecord) -> str:
+    kind = "queue" if isinstance(record, QueueRecord) else "exchange"
+    return f"{kind} '{record.name}' in vhost '{record.vhost}'"
 
 
 def counted(number: int, what: str) -> str:
@@ -269,6 +294,7 @@ def counted(number: int, what: str) -> str:
 
 _KINDS: dict[bytes, Callable[[Inspection, bytes, bytes], None]] = {
     META: Inspection._look_at_meta,
+    RETURNS: Inspection._look_at_returns,
     STATES: Inspection._look_at_state,
     TOPOLOGY: Inspection._look_at_record,
     CHUNKS: Inspection._look_at_piece,

@@ -1,11 +1,14 @@
 """How things lie in the store: octets of keys and values, to and from what they mean. No reading, no writing.
 
 The first letter of a key says what it is: ``c`` a piece of a chunk of messages, ``m`` something about the store itself,
-``s`` the state of a queue, ``t`` a record of the topology. One key space, since each further one of LMDB's is a page
-more to write with every commit.
+``r`` how often messages were given back, ``s`` the state of a log, ``t`` a record. One key space, since each further
+one of LMDB's is a page more to write with every commit.
 
-Messages lie in *chunks*: what one commit brings for one queue, in order, up to ``CHUNK_SIZE``. So a message costs the
-store a few octets and no operation of its own, and a page is read back by a few. A chunk's key has the queue's id
+A queue, or an exchange that holds messages, has an id, and a *log* for each of its lanes: the id, and in its highest
+octet the number of the lane. So a log's id is what its keys begin with, and that of the first lane is the queue's own.
+
+Messages lie in *chunks*: what one commit brings for one log, in order, up to ``CHUNK_SIZE``. So a message costs the
+store a few octets and no operation of its own, and a page is read back by a few. A chunk's key has the log's id
 and the position of its first message::
 
     last position (8) | persistent messages (4), octets of their bodies (8) | record, record, ...
@@ -15,21 +18,36 @@ and the position of its first message::
 Publishers repeat themselves: where address or header are those of the record before, their size is ``SAME`` and they
 are left out, on the disk and, when they are read back, in memory.
 
+A deadline (8) stands before the address, whose size has its highest bit set then, and holds as long as the address
+does. So it costs a message that has none nothing. In a chunk with deadlines, the highest bit of the number of messages
+is set.
+
 A chunk lies in *pieces* of at most ``PIECE_SIZE``, each a value of its own, with its number at the end of the key. Only
 a chunk with one large message has more than one. All pieces but a chunk's last have the same size, so the pages that
 one leaves behind fit the next: a store that large messages stream through does not grow.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from amqpd.broker.message import Message
-from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord, Record
+from amqpd.broker.message import Message, TimedMessage
+from amqpd.broker.records import (
+    BindingRecord,
+    ExchangeRecord,
+    PermissionRecord,
+    PolicyRecord,
+    QueueRecord,
+    Record,
+    TopicPermissionRecord,
+    UserRecord,
+    VHostRecord,
+)
 from amqpd.store.gone import Gone, Interval
-from amqpd.wire.tables import Table, decode_table, encode_table
+from amqpd.wire.tables import FieldValue, Table, decode_table, encode_table
 
 CHUNK_SIZE = 65_536
 """Octets of messages after which a chunk ends: what is kept until the last of them is settled, and the least that is
@@ -38,23 +56,37 @@ read at a time."""
 PIECE_SIZE = 64 * 4096 - 16 - 4
 """Octets of a chunk in one value: with the CRC, and LMDB's 16 octets before a value of that size, 64 pages."""
 
+LANES = 256
+"""A queue has at most so many."""
+
+RETURNS_TOGETHER = 256
+"""Positions whose returns are one value: who gives back a thousand messages that followed on each other has them
+written as a few values, not a thousand, each with a call into LMDB."""
+
 Run = tuple[int, Sequence[Message]]
-"""The position of a message, and it and those that follow on it."""
+"""The position of a message, and it and those that follow on it. All have the same deadline, or none has one."""
 
 CHUNKS = b"c"
 META = b"m"
+RETURNS = b"r"
 STATES = b"s"
 TOPOLOGY = b"t"
 
 _PIECE_KEY = Struct(">cQQI")
+_RETURNS_KEY = Struct(">cQQ")
 _STATE_KEY = Struct(">cQ")
 _CRC = Struct(">I")
 _CHUNK_HEAD = Struct(">QIQ")
 _RECORD_HEAD = Struct(">IHII")
+_DEADLINE = Struct(">Q")
 _STATE_HEAD = Struct(">QQ")
 _INTERVAL = Struct(">QQ")
+_RETURNED = Struct(">QI")
+_LANE_SHIFT = 56
 _SAME_ADDRESS = 0xFFFF  # an address has at most 512 octets
 _SAME_HEADER = 0xFFFFFFFF
+_TIMED_ADDRESS = 0x8000
+_TIMED_CHUNK = 0x80000000
 
 
 class Damaged(Exception):
@@ -62,11 +94,15 @@ class Damaged(Exception):
 
 
 class ChunkHead(NamedTuple):
-    """What a chunk holds, without looking at its messages. Counts and octets are those of persistent ones."""
+    """What a chunk holds, without looking at its messages. Counts and octets are those of persistent ones.
+
+    ``timed``: there are messages with a deadline.
+    """
 
     last: int
     messages: int
     octets: int
+    timed: bool = False
 
 
 class Chunk(NamedTuple):
@@ -80,40 +116,70 @@ class Chunk(NamedTuple):
 # Keys
 
 
-def piece_key(queue: int, position: int, piece: int = 0) -> bytes:
-    return _PIECE_KEY.pack(CHUNKS, queue, position, piece)
+def log_id(owner: int, lane: int) -> int:
+    """The log of one lane of the queue, or the exchange, that has this id."""
+    return owner | lane << _LANE_SHIFT
+
+
+def split_log_id(log: int) -> tuple[int, int]:
+    """The id of the queue or exchange, and the number of the lane."""
+    return log & (1 << _LANE_SHIFT) - 1, log >> _LANE_SHIFT
+
+
+def log_name(log: int) -> str:
+    """For people."""
+    owner, lane = split_log_id(log)
+    return f"queue id {owner}, lane {lane}" if lane else f"queue id {owner}"
+
+
+def piece_key(log: int, position: int, piece: int = 0) -> bytes:
+    return _PIECE_KEY.pack(CHUNKS, log, position, piece)
 
 
 def split_piece_key(key: bytes | memoryview) -> tuple[int, int, int]:
-    """Queue, position of the chunk's first message, and number of the piece."""
-    _, queue, position, piece = _PIECE_KEY.unpack(key)
-    return queue, position, piece
+    """Log, position of the chunk's first message, and number of the piece."""
+    _, log, position, piece = _PIECE_KEY.unpack(key)
+    return log, position, piece
 
 
-def state_key(queue: int) -> bytes:
-    return _STATE_KEY.pack(STATES, queue)
+def returns_key(log: int, position: int) -> bytes:
+    """The key of the value that has the returns of the message at this position, and others."""
+    return _RETURNS_KEY.pack(RETURNS, log, position - position % RETURNS_TOGETHER)
+
+
+def split_returns_key(key: bytes) -> tuple[int, int]:
+    """The log, and the first position that the value is for."""
+    _, log, position = _RETURNS_KEY.unpack(key)
+    return log, position
+
+
+def state_key(log: int) -> bytes:
+    return _STATE_KEY.pack(STATES, log)
 
 
 def split_state_key(key: bytes) -> int:
-    """The queue's id."""
+    """The log's id."""
     return int(_STATE_KEY.unpack(key)[1])
 
 
 def record_key(record: Record) -> bytes:
-    """Names can be longer than a key of LMDB (511 octets), so a digest stands for them. The kinds sort in the order in
-    which records can be applied."""
-    if isinstance(record, BindingRecord):
-        kind = b"t"
-        arguments = encode_table(dict(sorted(record.arguments.items()))).hex()
-        names = [record.source, record.destination_kind, record.destination, record.routing_key, arguments]
-    else:
-        kind = b"e" if isinstance(record, ExchangeRecord) else b"q"
-        names = [record.name]
+    """The key of the record that is kept of this thing: a newer one has the same.
+
+    Names can be longer than a key of LMDB (511 octets), so a digest stands for them. The kinds sort in the order in
+    which records can be applied.
+    """
+    kind, names = _KEYS[type(record)]
     digest = blake2b(digest_size=24)
-    for name in (record.vhost, *names):
-        octets = name.encode("utf-8", "surrogateescape")
+    for name in names:
+        octets = _name_octets(getattr(record, name))
         digest.update(b"%d:%b" % (len(octets), octets))
     return TOPOLOGY + kind + digest.digest()
+
+
+def _name_octets(value: FieldValue) -> bytes:
+    if isinstance(value, dict):
+        return encode_table(dict(sorted(value.items()))).hex().encode()
+    return str(value).encode("utf-8", "surrogateescape")
 
 
 # What is stored of records, states and messages begins with the CRC-32 of the rest.
@@ -131,27 +197,31 @@ def _opened(value: bytes, what: str) -> bytes:
     return octets
 
 
-# Records of the topology
+# Records
 
 
-def encode_record(record: Record, queue: int = 0) -> bytes:
-    """A record as a field table, AMQP's own format for such things; ``queue`` is the id of a queue's messages.
+def encode_record(record: Record, owner: int = 0) -> bytes:
+    """A record as a field table, AMQP's own format for such things; ``owner`` is the id of what can have messages.
 
-    Its arguments are octets in that table: they may be nested as deep as a table can be.
+    Tables in it are octets: they may be nested as deep as a table can be.
     """
-    table: Table = {name: getattr(record, name) for name in record.__slots__}
-    table |= {"kind": type(record).__name__, "id": queue, "arguments": encode_table(record.arguments)}
-    return _sealed(encode_table(table))
+    table: Table = {}
+    for name in record.__slots__:
+        value = getattr(record, name)
+        table[name] = encode_table(value) if isinstance(value, dict) else value
+    return _sealed(encode_table(table | {"kind": type(record).__name__, "id": owner}))
 
 
 def decode_record(value: bytes) -> tuple[Record, int]:
-    """The record, and the id of a queue's messages. Damaged: it is not what was written."""
-    fields: dict[str, Any] = decode_table(_opened(value, f"a record: {value!r}"))[0]
-    kind, queue, arguments = fields.pop("kind"), fields.pop("id"), decode_table(fields.pop("arguments"))[0]
-    return _RECORDS[kind](**fields, arguments=arguments), queue
+    """The record, and the id of what can have messages. Damaged: it is not what was written."""
+    fields: dict[str, Any] = decode_table(_opened(value, "a record"))[0]
+    kind, owner = fields.pop("kind"), fields.pop("id")
+    for name in _TABLES & fields.keys():
+        fields[name] = decode_table(fields[name])[0]
+    return _RECORDS[kind](**fields), owner
 
 
-# What is gone of a queue
+# What is gone of a log, and what has come back
 
 
 def encode_state(gone: Gone, delivered: int) -> bytes:
@@ -168,30 +238,51 @@ def decode_state(value: bytes) -> tuple[Gone, int]:
     return Gone(floor, intervals), delivered
 
 
+def encode_returns(returns: Mapping[int, int]) -> bytes:
+    """How often messages were given back, by position."""
+    return _sealed(b"".join(_RETURNED.pack(*one) for one in returns.items()))
+
+
+def decode_returns(value: bytes) -> dict[int, int]:
+    """The inverse. Damaged: it is not what was written."""
+    return dict(_RETURNED.iter_unpack(_opened(value, "how often messages were given back")))
+
+
 # Messages
 
 
 def encode_chunks(runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
-    """Chunks of messages, each with its first position. Runs come in order."""
+    """Chunks of messages, each with its first position. Runs come in order, and none is empty."""
     records: list[bytes] = []
-    first = last = size = count = octets = 0
-    address = header = b""
+    first = last = size = count = octets = timed = 0
+    address: bytes | None = None
+    deadline: int | None = None
+    header = b""
     persistent = False
     for position, messages in runs:
+        message = messages[0]
+        of_run = message.deadline if type(message) is TimedMessage else None
+        if of_run != deadline:
+            deadline = of_run
+            address = None  # it is given anew, and the deadline with it
         for message in messages:
             body = message.body
             if records and size + len(body) > CHUNK_SIZE:
-                yield first, _CHUNK_HEAD.pack(last, count, octets) + b"".join(records)
+                yield first, _CHUNK_HEAD.pack(last, count | timed, octets) + b"".join(records)
                 records = []
             if not records:
                 first = last = position
-                size = count = octets = 0
-                address = header = b""
+                size = count = octets = timed = 0
+                address, header = None, b""
             if message.address is address:
                 address_size, given_address = _SAME_ADDRESS, b""
             else:
                 address = given_address = message.address
                 address_size = len(address)
+                if deadline is not None:
+                    given_address = _DEADLINE.pack(deadline) + address
+                    address_size |= _TIMED_ADDRESS
+                    timed = _TIMED_CHUNK
             if message.header is header:
                 header_size, given_header = _SAME_HEADER, b""
             else:
@@ -207,25 +298,26 @@ def encode_chunks(runs: Iterable[Run]) -> Iterator[tuple[int, bytes]]:
             last = position
             position += 1
     if records:
-        yield first, _CHUNK_HEAD.pack(last, count, octets) + b"".join(records)
+        yield first, _CHUNK_HEAD.pack(last, count | timed, octets) + b"".join(records)
 
 
-def split_chunk(queue: int, first: int, chunk: bytes) -> Iterator[tuple[bytes, bytes]]:
+def split_chunk(log: int, first: int, chunk: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a chunk's pieces."""
     for piece, start in enumerate(range(0, len(chunk), PIECE_SIZE)):
-        yield piece_key(queue, first, piece), _sealed(chunk[start : start + PIECE_SIZE])
+        yield piece_key(log, first, piece), _sealed(chunk[start : start + PIECE_SIZE])
 
 
 def read_head(value: bytes | memoryview) -> ChunkHead:
     """The head of a chunk, from its first piece, whose CRC is not looked at. Damaged: it is too short."""
     if len(value) < _CRC.size + _CHUNK_HEAD.size:
         raise Damaged(f"a chunk without a head, in a piece of {len(value)} octets")
-    return ChunkHead(*_CHUNK_HEAD.unpack_from(value, _CRC.size))
+    last, count, octets = _CHUNK_HEAD.unpack_from(value, _CRC.size)
+    return ChunkHead(last, count & ~_TIMED_CHUNK, octets, count >= _TIMED_CHUNK)
 
 
-def join_chunk(queue: int, first: int, pieces: Sequence[bytes]) -> Chunk:
+def join_chunk(log: int, first: int, pieces: Sequence[bytes]) -> Chunk:
     """A chunk from the values of its pieces. Damaged: one of them is not what was written, or the first is missing."""
-    where = f"queue id {queue}, position {first}"
+    where = f"{log_name(log)}, position {first}"
     octets = b"".join(_opened(value, f"{where}, piece {number}") for number, value in enumerate(pieces))
     if len(octets) < _CHUNK_HEAD.size:
         raise Damaged(f"a chunk without a head: {where}")
@@ -237,6 +329,7 @@ def decode_chunk(chunk: Chunk) -> Iterator[tuple[int, Message]]:
     first, last, octets = chunk
     offset, end, position = _CHUNK_HEAD.size, len(octets), first
     address = header = b""
+    make: Callable[[bytes, bytes, bytes], Message] = Message
     unpack, head_size = _RECORD_HEAD.unpack_from, _RECORD_HEAD.size
     while offset < end:
         if offset + head_size > end:
@@ -244,6 +337,11 @@ def decode_chunk(chunk: Chunk) -> Iterator[tuple[int, Message]]:
         ahead, address_size, header_size, body_size = unpack(octets, offset)
         offset += head_size
         if address_size != _SAME_ADDRESS:
+            make = Message
+            if address_size & _TIMED_ADDRESS:
+                address_size ^= _TIMED_ADDRESS
+                make = partial(TimedMessage, deadline=int.from_bytes(octets[offset : offset + _DEADLINE.size]))
+                offset += _DEADLINE.size
             address = octets[offset : offset + address_size]
             offset += address_size
         if header_size != _SAME_HEADER:
@@ -254,7 +352,7 @@ def decode_chunk(chunk: Chunk) -> Iterator[tuple[int, Message]]:
         if offset > end:
             raise Damaged(f"a chunk that ends in a record, at position {position}")
         position += ahead
-        yield position, Message(address, header, body)
+        yield position, make(address, header, body)
     if position != last:
         raise Damaged(f"a chunk that ends at position {position}, and should at {last}")
 
@@ -273,4 +371,17 @@ def join_runs(messages: Iterable[tuple[int, Message]]) -> list[tuple[int, list[M
     return runs
 
 
-_RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in (ExchangeRecord, QueueRecord, BindingRecord)}
+_KEYS: dict[type[Record], tuple[bytes, tuple[str, ...]]] = {
+    VHostRecord: (b"0", ("name",)),
+    UserRecord: (b"1", ("name",)),
+    PermissionRecord: (b"2", ("vhost", "user")),
+    TopicPermissionRecord: (b"3", ("vhost", "user", "exchange")),
+    PolicyRecord: (b"4", ("vhost", "name", "operator")),
+    ExchangeRecord: (b"e", ("vhost", "name")),
+    QueueRecord: (b"q", ("vhost", "name")),
+    BindingRecord: (b"t", ("vhost", "source", "destination_kind", "destination", "routing_key", "arguments")),
+}
+"""What is kept: its letter, and what names it."""
+
+_RECORDS: dict[str, type[Record]] = {kind.__name__: kind for kind in _KEYS}
+_TABLES = {"arguments", "definition"}

@@ -21,11 +21,13 @@ import lmdb
 from amqpd.store.codec import (
     CHUNKS,
     META,
+    RETURNS,
     STATES,
     TOPOLOGY,
     Chunk,
     ChunkHead,
     Damaged,
+    decode_returns,
     decode_state,
     join_chunk,
     piece_key,
@@ -71,9 +73,9 @@ class ReadFailed(Exception):
 
 @dataclass(slots=True)
 class Sweep:
-    """Chunks of a queue that hold nothing any more: those from position ``start`` on that end before ``stop``."""
+    """Chunks of a log that hold nothing any more: those from position ``start`` on that end before ``stop``."""
 
-    queue: int
+    log: int
     start: int
     stop: int
 
@@ -81,7 +83,7 @@ class Sweep:
 @dataclass(slots=True)
 class Batch:
     """What is written at once: values to be put or, where they are None, deleted; chunks of messages, each with its
-    queue and the position of its first; and sweeps, which delete ``sweep_max`` pieces or so: what is left of them is
+    log and the position of its first; and sweeps, which delete ``sweep_max`` pieces or so: what is left of them is
     there after the commit.
     """
 
@@ -220,8 +222,8 @@ class Environment:
 
     # Reading
 
-    def read(self, queue: int, start: int, stop: int, octets: int) -> tuple[list[Chunk], list[Damaged]]:
-        """The chunks of a queue with messages from position ``start`` up to ``stop``, at least one if there is one, and
+    def read(self, log: int, start: int, stop: int, octets: int) -> tuple[list[Chunk], list[Damaged]]:
+        """The chunks of a log with messages from position ``start`` up to ``stop``, at least one if there is one, and
         none after they have that many octets; and what is wrong with those that are not what was written.
 
         ReadFailed: it cannot be said what is there.
@@ -231,14 +233,14 @@ class Environment:
         try:
             with self._map_lock, self._begin() as transaction:
                 cursor = transaction.cursor()
-                found = _seek(cursor, queue, start)
+                found = _seek(cursor, log, start)
                 while found and octets > 0 and _is_piece(cursor):
-                    found_queue, first, _ = split_piece_key(cursor.key())
-                    if found_queue != queue or first >= stop:
+                    found_log, first, _ = split_piece_key(cursor.key())
+                    if found_log != log or first >= stop:
                         break
                     pieces, found = _read_pieces(cursor)
                     try:
-                        chunk = join_chunk(queue, first, pieces)
+                        chunk = join_chunk(log, first, pieces)
                     except Damaged as damage:
                         damages.append(damage)
                         continue
@@ -250,7 +252,7 @@ class Environment:
         return chunks, damages
 
     def heads(self) -> Iterator[tuple[int, int, ChunkHead]]:
-        """Of every chunk: its queue, the position of its first message, and its head."""
+        """Of every chunk: its log, the position of its first message, and its head."""
         chunk = CHUNKS[0]
         with self._env.begin(buffers=True) as transaction:
             cursor = transaction.cursor()
@@ -259,16 +261,16 @@ class Environment:
             for key, value in cursor.iternext():
                 if key[0] != chunk:
                     return
-                queue, first, piece = split_piece_key(key)
+                log, first, piece = split_piece_key(key)
                 if not piece:
-                    yield queue, first, read_head(value)
+                    yield log, first, read_head(value)
 
-    def read_chunk(self, queue: int, first: int) -> Chunk:
+    def read_chunk(self, log: int, first: int) -> Chunk:
         """One chunk. Damaged: it is not what was written."""
         with self._begin() as transaction:
             cursor = transaction.cursor()
-            pieces = _read_pieces(cursor)[0] if cursor.set_key(piece_key(queue, first)) else []
-            return join_chunk(queue, first, pieces)
+            pieces = _read_pieces(cursor)[0] if cursor.set_key(piece_key(log, first)) else []
+            return join_chunk(log, first, pieces)
 
     def get(self, key: bytes) -> bytes | None:
         with self._begin() as transaction:
@@ -276,12 +278,17 @@ class Environment:
             return None if value is None else bytes(value)
 
     def topology(self) -> list[bytes]:
-        """The records, in the order of their keys."""
+        """The records, in the order of their keys: so they can be applied."""
         return [value for _, value in self._all(TOPOLOGY)]
 
     def states(self) -> dict[int, tuple[Gone, int]]:
-        """Of each queue of which something is gone: what, and below which position messages were handed out."""
+        """Of each log of which something is gone: what, and below which position messages were handed out."""
         return {split_state_key(key): decode_state(value) for key, value in self._all(STATES)}
+
+    def returns(self) -> Iterator[tuple[bytes, dict[int, int]]]:
+        """How often messages were given back, by position, a value at a time, with its key."""
+        for key, value in self._all(RETURNS):
+            yield key, decode_returns(value)
 
     def walk(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys and values of one moment, chunks last. Damaged: LMDB cannot go on, or goes in circles."""
@@ -352,16 +359,16 @@ def _sweep_all(cursor: lmdb.Cursor, sweeps: Iterable[Sweep], budget: int) -> lis
         if budget > 0:
             start, budget = _sweep(cursor, sweep, budget)
         if start < sweep.stop:
-            left.append(Sweep(sweep.queue, start, sweep.stop))
+            left.append(Sweep(sweep.log, start, sweep.stop))
     return left
 
 
 def _sweep(cursor: lmdb.Cursor, sweep: Sweep, budget: int) -> tuple[int, int]:
     """Delete for one of them, whole chunks. Returns where it would go on, and what is left of ``budget``."""
-    found = cursor.set_range(piece_key(sweep.queue, sweep.start))
+    found = cursor.set_range(piece_key(sweep.log, sweep.start))
     while found and _is_piece(cursor):
-        queue, first, piece = split_piece_key(cursor.key())
-        if queue != sweep.queue or first >= sweep.stop:
+        log, first, piece = split_piece_key(cursor.key())
+        if log != sweep.log or first >= sweep.stop:
             break
         if not piece:
             if read_head(cursor.value()).last >= sweep.stop:
@@ -373,17 +380,17 @@ def _sweep(cursor: lmdb.Cursor, sweep: Sweep, budget: int) -> tuple[int, int]:
     return sweep.stop, budget
 
 
-def _seek(cursor: lmdb.Cursor, queue: int, start: int) -> bool:
+def _seek(cursor: lmdb.Cursor, log: int, start: int) -> bool:
     """Go to the chunk that has position ``start``, or else to the next chunk there is. False: there is none."""
-    found = cursor.set_range(piece_key(queue, start))
-    if found and cursor.key() == piece_key(queue, start):
+    found = cursor.set_range(piece_key(log, start))
+    if found and cursor.key() == piece_key(log, start):
         return True
     before = cursor.prev() if found else cursor.last()
     if before and _is_piece(cursor):
-        found_queue, first, _ = split_piece_key(cursor.key())
-        if found_queue == queue:
-            return bool(cursor.set_range(piece_key(queue, first)))  # its first piece, unless that is lost
-    return bool(cursor.set_range(piece_key(queue, start)))
+        found_log, first, _ = split_piece_key(cursor.key())
+        if found_log == log:
+            return bool(cursor.set_range(piece_key(log, first)))  # its first piece, unless that is lost
+    return bool(cursor.set_range(piece_key(log, start)))
 
 
 def _read_pieces(cursor: lmdb.Cursor) -> tuple[list[bytes], bool]:
@@ -391,11 +398,11 @@ def _read_pieces(cursor: lmdb.Cursor) -> tuple[list[bytes], bool]:
 
     Of a chunk without its first piece there are none.
     """
-    queue, first, piece = split_piece_key(cursor.key())
+    log, first, piece = split_piece_key(cursor.key())
     is_whole = piece == 0
     pieces: list[bytes] = []
     found = True
-    while found and cursor.key() == piece_key(queue, first, piece):
+    while found and cursor.key() == piece_key(log, first, piece):
         if is_whole:
             pieces.append(bytes(cursor.value()))
         piece += 1

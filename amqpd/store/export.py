@@ -1,7 +1,8 @@
 """The messages of a queue as lines of JSON: those that a broker would have if it started now.
 
 They are read a page at a time, each at a moment of its own: a reader that takes its time keeps neither memory nor the
-broker's file growing. What is settled while they are read may be among them or not.
+broker's file growing. What is settled while they are read may be among them or not. Of a queue with priorities, those
+of the highest come first, each with its ``lane``. What has a deadline has ``expires_at``, in milliseconds since 1970.
 
 JSON has no octets, no decimals, no points in time and no infinity. In ``headers`` these are objects with one key that
 says what they are: ``{"$base64": "AAE="}``, ``{"$decimal": "1.50"}``, ``{"$timestamp": 1700000000}`` (seconds since
@@ -17,9 +18,9 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
-from amqpd.broker.message import Message
+from amqpd.broker.message import Message, TimedMessage
 from amqpd.broker.records import QueueRecord
-from amqpd.store.codec import Damaged, decode_record, decode_state, state_key
+from amqpd.store.codec import LANES, Damaged, decode_record, decode_state, log_id, state_key
 from amqpd.store.environment import END, Environment
 from amqpd.store.gone import Gone
 from amqpd.store.reading import Reading
@@ -35,11 +36,15 @@ def export(environment: Environment, vhost: str, queue: str, complain: Callable[
 
     UnknownQueue, before the first line.
     """
-    messages = _messages(environment, _queue_id(environment, vhost, queue), complain)
-    return (as_json(position, message) for position, message in messages)
+    queue_id = _queue_id(environment, vhost, queue)
+    return (
+        as_json(position, message, lane)
+        for lane in reversed(range(LANES))
+        for position, message in _messages(environment, log_id(queue_id, lane), complain)
+    )
 
 
-def as_json(position: int, message: Message) -> str:
+def as_json(position: int, message: Message, lane: int = 0) -> str:
     """One message on one line."""
     found = message.properties
     properties = {name: _as_json(value) for name in found.__slots__ if (value := getattr(found, name)) is not None}
@@ -49,6 +54,10 @@ def as_json(position: int, message: Message) -> str:
         "routing_key": message.routing_key,
         "properties": properties,
     }
+    if lane:
+        fields["lane"] = lane
+    if isinstance(message, TimedMessage):
+        fields["expires_at"] = message.deadline
     try:
         fields["body"] = message.body.decode("utf-8")
     except UnicodeDecodeError:
@@ -69,14 +78,12 @@ def _queue_id(environment: Environment, vhost: str, name: str) -> int:
     return ids[name]
 
 
-def _messages(
-    environment: Environment, queue: int, complain: Callable[[Damaged], None]
-) -> Iterator[tuple[int, Message]]:
-    state = environment.get(state_key(queue))
+def _messages(environment: Environment, log: int, complain: Callable[[Damaged], None]) -> Iterator[tuple[int, Message]]:
+    state = environment.get(state_key(log))
     gone = Gone() if state is None else decode_state(state)[0]
     start = gone.floor
     while start < END:
-        reading = Reading(environment, queue, start, END, END, gone.intervals, take=_nobody_waits)
+        reading = Reading(environment, log, start, END, END, gone.intervals, take=_nobody_waits)
         reading.run()
         for damage in reading.damages:
             complain(damage)

@@ -1,4 +1,4 @@
-"""Which messages of a queue are gone: a floor below which all are, and intervals above it.
+"""Which messages of a log are gone: a floor below which all are, and intervals above it.
 
 Messages are mostly settled in order, so mostly there is nothing but the floor. What is settled out of order lies in
 intervals between those that are still unacked; two that touch become one, and one that touches the floor raises it. So
@@ -78,6 +78,21 @@ class Gone:
             floor = max(floor, stop)
         self._in_order = None
         self.floor = max(floor, self.floor)
+
+    def without(self, intervals: Sequence[Interval]) -> "Gone":
+        """The same, but for the positions in these intervals, which are in order and begin at 1 or later."""
+        all_gone = ((0, self.floor), *self.intervals)
+        (_, floor), *rest = (left for start, stop in all_gone for left in left_of(start, stop, intervals))
+        return Gone(floor, rest)
+
+
+def intervals_of(positions: Iterable[int]) -> list[Interval]:
+    """These positions, from 1 on, as intervals in order."""
+    found = Gone(0)
+    in_order = sorted(positions)
+    if in_order:
+        found.add_all(in_order)
+    return found.intervals
 
 
 def left_of(start: int, stop: int, intervals: Sequence[Interval]) -> Iterator[Interval]:

@@ -5,15 +5,17 @@ with ``is_written`` or ``has_failed``. While a batch is on its way, what comes i
 small when little is going on, and grow by themselves when much is.
 
 A batch that fails is put back whole; nothing is lost, and what is settled meanwhile leaves it. For when the disk is
-full, ``cut_relief`` makes a batch of all but messages: deletions make room.
+full, ``cut_relief`` makes a batch of all but messages: deletions make room. But what was moved from one queue to
+another does not go from the one before it is on the disk in the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.store import Store
 from amqpd.store.codec import PIECE_SIZE
 from amqpd.store.environment import Batch, Environment, Sweep
+from amqpd.store.gone import Interval, left_of
 from amqpd.store.log import Log
 from amqpd.store.reading import Reading
 
@@ -27,6 +29,8 @@ for the next, so that no confirm waits long for a large queue that was purged.""
 OCTETS_MAX = 64 << 20
 """Octets of messages on their way to the disk, above which publishers have to wait: what a slow disk may take of the
 memory."""
+
+NOTHING: Mapping[int, Sequence[Interval]] = {}
 
 
 def nobody() -> None:
@@ -55,7 +59,7 @@ class Journal:
         self._octets = 0  # of messages that wait, and of those in the batch
         self._logs: dict[Log, None] = {}
         self._changes: dict[bytes, bytes | None] = {}
-        self._sweeps: dict[tuple[int, int], int] = {}  # queue and position from which on chunks are dead, up to which
+        self._sweeps: dict[tuple[int, int], int] = {}  # log and position from which on chunks are dead, up to which
         self._unswept = 0  # batches since the last that swept
         self._stored = 0  # pieces of chunks that those have written
         # What the batch on its way was made of.
@@ -78,15 +82,20 @@ class Journal:
             self.press()
         self._stir()
 
+    def noted(self, log: Log) -> None:
+        """A log has something to write that nobody will wait for."""
+        self._logs[log] = None
+        self._stir()
+
     def put(self, key: bytes, value: bytes | None) -> None:
         """Keep a value, or with None forget what there is."""
         self._changes[key] = value
         self._marks.written += 1
         self._stir()
 
-    def sweep(self, queue: int, start: int, stop: int) -> None:
-        """Chunks of a queue between these positions hold nothing any more, now or when the next batch is written."""
-        self._sweeps[queue, start] = stop
+    def sweep(self, log: int, start: int, stop: int) -> None:
+        """Chunks of a log between these positions hold nothing any more, now or when the next batch is written."""
+        self._sweeps[log, start] = stop
         self._stir()
 
     def hurry(self) -> None:
@@ -119,8 +128,7 @@ class Journal:
         self._cut_logs, self._logs = self._logs, {}
         self._cut_octets = self._octets
         for log in self._cut_logs:
-            log.cut_gone(batch)
-            log.cut_messages(batch)
+            log.cut(batch)
         self._stored += sum(1 + len(chunk) // PIECE_SIZE for _, _, chunk in batch.chunks)
         self._unswept += 1
         if not hurried or self._unswept >= SWEEP_EVERY:
@@ -149,13 +157,16 @@ class Journal:
     def cut_relief(self) -> Batch:
         """Of what is to be written now, all but messages, while there is no room for those.
 
-        The topology is part of it: a queue whose deletion is not written yet must not lose what says which of its
-        messages are gone.
+        The records are part of it: a queue whose deletion is not written yet must not lose what says which of its
+        messages are gone. Unless some of them were moved before: a queue must not be gone when these are not where they
+        have gone to. Then it is only purged of all others, and no record is part of the batch, since records hang
+        together.
         """
-        batch = self._begin_batch()
+        with_records = not any(log.is_held for log in self._logs)
+        batch = self._begin_batch(with_records)
         for log in self._logs:
-            log.cut_gone(batch)
-        self._cut_sweeps(batch)
+            log.cut_relief(batch, with_records)
+        self._cut_sweeps(batch, {log.id: log.held for log in self._logs})
         return batch
 
     def is_relieved(self, batch: Batch, agenda: Agenda) -> None:
@@ -167,10 +178,16 @@ class Journal:
         """It is not."""
         self._put_back(batch)
 
-    def _begin_batch(self) -> Batch:
-        """A batch with the values that were put. States are added to it by the logs, which keep them themselves."""
+    def _begin_batch(self, with_records: bool = True) -> Batch:
+        """A batch with the values that were put. Those of logs are added to it by the logs, which keep them themselves.
+
+        Without records, nothing is recorded when it is on the disk that was not before.
+        """
         assert not self._is_out, "one batch at a time"
         self._is_out = True
+        if not with_records:
+            self._cut_mark = self._marks.recorded
+            return Batch()
         self._cut_mark = self._marks.written
         self._leaving, self._changes = self._changes, {}
         return Batch(dict(self._leaving))
@@ -179,7 +196,7 @@ class Journal:
         self._is_out = False
         self._leaving = {}
         for sweep in batch.sweeps:  # what is left of them, behind those that have come since
-            key = sweep.queue, sweep.start
+            key = sweep.log, sweep.start
             self._sweeps[key] = max(sweep.stop, self._sweeps.get(key, 0))
         if self._sweeps:
             self._stir()
@@ -191,8 +208,13 @@ class Journal:
         self._end_batch(batch)
         self._stir()
 
-    def _cut_sweeps(self, batch: Batch) -> None:
-        batch.sweeps = [Sweep(queue, start, stop) for (queue, start), stop in self._sweeps.items()]
+    def _cut_sweeps(self, batch: Batch, held: Mapping[int, Sequence[Interval]] = NOTHING) -> None:
+        """Sweeps, but for what is held of logs: they will ask for that again."""
+        batch.sweeps = [
+            Sweep(log, *left)
+            for (log, start), stop in self._sweeps.items()
+            for left in left_of(start, stop, held.get(log, ()))
+        ]
         batch.sweep_max = max(SWEEP_MAX, 2 * self._stored)
         self._sweeps = {}
         self._unswept = self._stored = 0

@@ -16,7 +16,7 @@ and every queue with a backlog and a consumer has one or two of them in memory."
 
 
 class Reading:
-    """What a queue has on the disk from ``start`` on and before ``stop``, a page of it.
+    """What a log has on the disk from ``start`` on and before ``stop``, a page of it.
 
     What is from before the broker's start, at positions below ``old``, is wanted without what was ``gone`` then and
     without what is transient. ``page`` is what was found, ``damages`` says what could not be read.
@@ -25,7 +25,7 @@ class Reading:
     def __init__(
         self,
         environment: Environment,
-        queue: int,
+        log: int,
         start: int,
         stop: int,
         old: int,
@@ -36,7 +36,7 @@ class Reading:
         self.start = start
         self.page = Page([], stop)
         self._environment = environment
-        self._queue = queue
+        self._log = log
         self._stop = stop
         self._old = old
         self._gone = gone
@@ -44,7 +44,7 @@ class Reading:
 
     def run(self) -> None:
         """Find it; may be called in another thread, and again when it has raised ReadFailed."""
-        chunks, self.damages = self._environment.read(self._queue, self.start, self._stop, PAGE_SIZE)
+        chunks, self.damages = self._environment.read(self._log, self.start, self._stop, PAGE_SIZE)
         found: list[tuple[int, Message]] = []
         for chunk in chunks:
             try:

@@ -113,6 +113,11 @@ def encode_ack(channel: int, delivery_tag: int, multiple: bool) -> bytes:
     return _pack_ack(FRAME_METHOD, channel, 13, CLASS_BASIC, 80, delivery_tag, multiple, FRAME_END)
 
 
+def encode_nack(channel: int, delivery_tag: int, multiple: bool) -> bytes:
+    """The frame of basic.nack, a publish that was refused. Its bit "requeue" says nothing then; RabbitMQ sets it."""
+    return _pack_ack(FRAME_METHOD, channel, 13, CLASS_BASIC, 120, delivery_tag, multiple | 2, FRAME_END)
+
+
 def encode_get_ok(channel: int, delivery_tag: int, redelivered: bool, address: bytes, message_count: int) -> bytes:
     """The method frame of basic.get-ok."""
     payload = _pack_get_ok(CLASS_BASIC, 71, delivery_tag, redelivered) + address + _pack_count(message_count)

@@ -51,6 +51,7 @@ _DELIVERY_MODE = _FLAGS["delivery_mode"]
 _PRIORITY = _FLAGS["priority"]
 _REPLY_TO = _FLAGS["reply_to"]
 _EXPIRATION = _FLAGS["expiration"]
+_USER_ID = _FLAGS["user_id"]
 
 # 4.2.6.1: "If the last bit (0) is set this indicates that a further property flags field follows." With 14 properties
 # there is nothing it could say, and bit 1 has no property whose value could be skipped. RabbitMQ lets both pass.
@@ -109,8 +110,10 @@ def _find(header: bytes, flag: int) -> int:
     return _skip(header, flags & -(flag << 1))
 
 
-def check_header(header: bytes) -> None:
+def check_header(header: bytes) -> int:
     """Accept the payload of a content header frame whose property list is well-formed to its last octet.
+
+    Returns the delivery mode, as :func:`delivery_mode` does, since it comes by there.
 
     Raises MalformedArguments. RabbitMQ closes with 541 here, and only when it needs to read a property.
     """
@@ -126,7 +129,9 @@ def check_header(header: bytes) -> None:
     if end != len(header):
         raise MalformedArguments("content header's length does not match its properties")
     if flags & _HEADERS:
-        check_table(header, _skip(header, flags & -(_HEADERS << 1)), end)
+        behind = check_table(header, _skip(header, flags & -(_HEADERS << 1)), end)
+        return header[behind] if flags & _DELIVERY_MODE else 0
+    return delivery_mode(header)
 
 
 # Peeks: what follows takes headers that ``check_header`` has accepted -------------------------------------------------
@@ -140,9 +145,22 @@ def _short_string(header: bytes, flag: int) -> str | None:
 
 
 def delivery_mode(header: bytes) -> int:
-    """1 transient, 2 persistent, 0 when absent; any other octet is the publisher's."""
-    offset = _find(header, _DELIVERY_MODE)
-    return header[offset] if offset else 0
+    """1 transient, 2 persistent, 0 when absent; any other octet is the publisher's.
+
+    It is looked for in every message that is unlike the last one, so the walk is written out: over content type,
+    content encoding and headers.
+    """
+    flags = header[_FLAGS_AT]
+    if not flags & 0x10:
+        return 0
+    offset = _PREFIX_SIZE
+    if flags & 0x80:
+        offset += 1 + header[offset]
+    if flags & 0x40:
+        offset += 1 + header[offset]
+    if flags & 0x20:
+        offset += 4 + int.from_bytes(header[offset : offset + 4], "big")
+    return header[offset]
 
 
 def priority(header: bytes) -> int:
@@ -167,16 +185,35 @@ def expiration(header: bytes) -> str | None:
     return _short_string(header, _EXPIRATION)
 
 
-def with_reply_to(header: bytes, reply_to: str) -> bytes:
-    """``header`` with this ``reply_to``, whether it had one or not, and every other octet as it was.
+def user_id(header: bytes) -> str | None:
+    """None when absent."""
+    return _short_string(header, _USER_ID)
 
-    Raises ValueError above 255 octets.
-    """
+
+# Rewriting: one property becomes another, and every other octet stays as it was ---------------------------------------
+
+
+def with_headers(header: bytes, headers: Table) -> bytes:
+    """``header`` with this headers table, whether it had one or not. Raises ValueError for what no table can carry."""
+    return _with(header, _HEADERS, encode_table(headers))
+
+
+def with_reply_to(header: bytes, reply_to: str) -> bytes:
+    """``header`` with this ``reply_to``, whether it had one or not. Raises ValueError above 255 octets."""
+    return _with(header, _REPLY_TO, _encode_short_string(reply_to))
+
+
+def without_expiration(header: bytes) -> bytes:
+    """``header`` with no ``expiration``, whether it had one or not."""
+    return _with(header, _EXPIRATION, b"")
+
+
+def _with(header: bytes, flag: int, value: bytes) -> bytes:
+    """``header`` with these octets for the property with this flag; with none, it is without that property."""
     flags = header[_FLAGS_AT] << 8 | header[_FLAGS_AT + 1]
-    start = _skip(header, flags & -(_REPLY_TO << 1))
-    end = _skip(header, flags & -_REPLY_TO)
-    changed = (flags | _REPLY_TO).to_bytes(2, "big")
-    value = _encode_short_string(reply_to)
+    start = _skip(header, flags & -(flag << 1))
+    end = _skip(header, flags & -flag)
+    changed = (flags | flag if value else flags & ~flag).to_bytes(2, "big")
     return b"".join((header[:_FLAGS_AT], changed, header[_PREFIX_SIZE:start], value, header[end:]))
 
 

@@ -31,9 +31,9 @@ def test_repeats_in_one_read_are_published_as_one_run(monkeypatch: pytest.Monkey
     runs: list[int] = []
     publish_run = Session.publish_run
 
-    def counted(session: Session, route: Any, messages: Any, size: int, mandatory: bool = False) -> None:
+    def counted(session: Session, route: Any, messages: Any, *rest: Any) -> None:
         runs.append(len(messages))
-        publish_run(session, route, messages, size, mandatory)
+        publish_run(session, route, messages, *rest)
 
     monkeypatch.setattr(Session, "publish_run", counted)
     stage = Stage()

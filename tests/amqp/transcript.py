@@ -172,10 +172,10 @@ class Stage:
 
     def __init__(self, split: Split = in_one_read, limits: Limits | None = None, **broker: Any) -> None:
         tokens = count(1)
-        self.broker = Broker(make_token=lambda: str(next(tokens)), **broker)
+        self.now = 1000.0
+        self.broker = Broker(make_token=lambda: str(next(tokens)), clock=lambda: int(self.now * 1000), **broker)
         self.broker.alarms.changed = self._pass_on_alarms
         self.limits = limits or Limits()
-        self.now = 1000.0
         self.peers: list[Peer] = []
         self.bugs: list[Exception] = []
         """What was reported as an internal error. A test that wants one takes it out."""
@@ -239,6 +239,7 @@ class Stage:
             self.now = min(self.now + TICK_S, end)
             for peer in self.peers:
                 peer.connection.tick(self.now)
+            self.broker.timers.run()
             self.write()
 
     def end(self) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from amqpd.auth import FULL_ACCESS, Operation, Permission, Permissions
+from amqpd.auth import FULL_ACCESS, Operation, Permission, Permissions, TopicPermission
 
 OPERATIONS: tuple[Operation, ...] = ("configure", "write", "read")
 
@@ -55,3 +55,50 @@ def test_a_permission_is_replaced_and_taken_away() -> None:
     assert permissions.get("/", "alice") is None
     with pytest.raises(KeyError):
         permissions.delete("/", "alice")
+
+
+def test_topic_permissions_are_about_routing_keys() -> None:
+    topic = TopicPermission(write="^orders", read="^invoices", vhost="/", user="alice")
+    assert topic.allows("write", "orders.eu")
+    assert not topic.allows("write", "invoices.eu")
+    assert topic.allows("read", "invoices.eu")
+    assert not topic.allows("read", "orders.eu")
+
+
+def test_topic_permissions_can_name_user_and_vhost() -> None:
+    topic = TopicPermission(write="^{vhost}-{username}-", read="", vhost="v.1", user="al+ice")
+    assert topic.allows("write", "v.1-al+ice-key")
+    assert not topic.allows("write", "vx1-al+ice-key")  # they are no expressions themselves
+    assert not topic.allows("write", "v.1-alllice-key")
+    assert not topic.allows("read", "v.1-al+ice-key")
+
+
+def test_a_topic_permission_that_is_no_regular_expression_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'\{username\}\(' is not a regular expression"):
+        TopicPermission(write=".*", read="{username}(", vhost="/", user="alice")
+
+
+def test_without_a_topic_permission_every_routing_key_is_allowed() -> None:
+    permissions = Permissions()
+    permissions.put("/", "alice", FULL_ACCESS)
+    assert permissions.topic("/", "alice", "amq.topic") is None
+    access = permissions.access("/", "alice")
+    assert access.allows_topic("write", "amq.topic", "any.key")
+    permissions.put_topic("/", "alice", "amq.topic", topic := TopicPermission("", "", "/", "alice"))
+    assert permissions.topic("/", "alice", "amq.topic") is topic
+    assert not access.allows_topic("write", "amq.topic", "any.key")
+    assert access.allows_topic("write", "other", "any.key")
+    permissions.delete_topic("/", "alice", "amq.topic")
+    assert access.allows_topic("write", "amq.topic", "any.key")
+
+
+def test_who_holds_an_access_sees_what_changes() -> None:
+    permissions = Permissions()
+    permissions.put("/", "alice", FULL_ACCESS)
+    access = permissions.access("/", "alice")
+    assert access.allows("write", "orders")
+    permissions.put("/", "alice", Permission("", "", ".*"))
+    assert not access.allows("write", "orders")
+    assert access.allows("read", "orders")
+    permissions.delete("/", "alice")
+    assert not access.allows("read", "orders")

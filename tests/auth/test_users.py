@@ -78,6 +78,11 @@ def test_a_new_password_replaces_the_old_one(users: Users) -> None:
     assert [user.name for user in users] == ["guest", "alice", "service"]
 
 
+def test_who_is_not_there_has_no_tags(users: Users) -> None:
+    assert users.tags("guest") == {"administrator"}
+    assert users.tags("alice") == users.tags("nobody") == frozenset()
+
+
 def test_a_deleted_user_is_gone(users: Users) -> None:
     users.delete("alice")
     assert users.get("alice") is None

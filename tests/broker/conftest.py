@@ -7,14 +7,35 @@ import pytest
 
 from amqpd.broker.broker import Broker
 from amqpd.broker.client import Client
-from tests.broker.support import Peer
+from tests.broker.support import Disk, HandClock, Peer
 
 
 @pytest.fixture
-def broker() -> Broker:
-    """A broker whose names are no secret: amq.gen-1, amq.gen-2 and so on."""
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def broker(clock: HandClock) -> Broker:
+    """A broker whose names are no secret: amq.gen-1, amq.gen-2 and so on; and whose clock the test moves."""
     tokens = count(1)
-    return Broker(make_token=lambda: str(next(tokens)))
+    return Broker(make_token=lambda: str(next(tokens)), clock=clock)
+
+
+@pytest.fixture
+def tick(clock: HandClock, broker: Broker) -> Callable[[int], None]:
+    """So many milliseconds go by, and what is due is done."""
+
+    def tick(ms: int) -> None:
+        clock.ms += ms
+        broker.timers.run()
+
+    return tick
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk()
 
 
 @pytest.fixture

@@ -100,3 +100,18 @@ def test_what_one_raises_does_not_keep_the_others_from_being_done() -> None:
     agenda.schedule(first)
     agenda.settle()
     assert diary == ["a", "b", "c", "d", "a", "a"]
+
+
+def test_work_that_asks_for_the_work_to_be_done_leaves_it_to_who_does_it() -> None:
+    agenda, diary = Agenda(), list[str]()
+
+    def hurry() -> None:
+        agenda.schedule(Errand("c", diary))
+        agenda.flush()
+        diary.append("after")
+
+    agenda.hold()
+    agenda.schedule(Errand("a", diary, hurry))
+    agenda.schedule(Errand("b", diary))
+    agenda.release()
+    assert diary == ["a", "after", "b", "c"]

@@ -5,7 +5,7 @@ import pytest
 from amqpd.auth.permissions import FULL_ACCESS
 from amqpd.broker.broker import Broker
 from amqpd.broker.receiver import Mailbox
-from amqpd.broker.vhost import REPLY_TO
+from amqpd.broker.topology.vhost import REPLY_TO
 from amqpd.errors import NotAllowed
 from tests.broker.support import Peer, refused
 
@@ -72,7 +72,7 @@ def test_who_leaves_leaves_nothing_behind(broker: Broker) -> None:
     assert statistics.exchanges == before.exchanges
     assert list(vhost.queues) == ["shared"]
     assert (vhost._owned, vhost._bindings_to) == ({}, {})
-    assert vhost.queues["shared"]._ring == type(vhost.queues["shared"]._ring)()
+    assert vhost.queues["shared"]._turns.ring == type(vhost.queues["shared"]._turns.ring)()
     assert (peer.client.sessions, broker.clients) == ({}, {})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from amqpd.broker.vhost import REPLY_TO
+from amqpd.broker.topology.vhost import REPLY_TO
 from amqpd.errors import AccessRefused, NotAllowed
 from tests.broker.support import Peer, refused
 

@@ -3,7 +3,7 @@
 import pytest
 
 from amqpd.broker.message import join_address
-from amqpd.broker.vhost import REPLY_TO
+from amqpd.broker.topology.vhost import REPLY_TO
 from amqpd.errors import NotFound, PreconditionFailed
 from amqpd.wire.properties import Properties
 from tests.broker.support import Peer, message, refused

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import pytest
 import structlog
 
 from amqpd import __version__
+from amqpd.broker.definitions import DefinitionsUnusable
 from amqpd.config import Settings
 from amqpd.server.daemon import serve
 from amqpd.server.listening import CannotListen, shown
@@ -28,7 +30,7 @@ from amqpd.wire.methods import (
 )
 from amqpd.wire.properties import Properties
 from tests.amqp.transcript import HEARTBEAT, connection_close
-from tests.server.support import END, Daemon, Peer, serving
+from tests.server.support import END, Daemon, Peer, serving, until
 from tests.server.test_listening import has_ipv6
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("garbage_collection_put_back")]
@@ -241,6 +243,125 @@ async def test_a_directory_in_use_ends_it(data: dict[str, Any]) -> None:
             await serve(Settings(port=0, metrics_port=0, **data))
 
 
+# Definitions ----------------------------------------------------------------------------------------------------------
+
+
+def define(path: Path, *queues: str, **more: object) -> dict[str, Any]:
+    """Write definitions of these queues; the settings of a daemon that has them."""
+    path.write_text(json.dumps({"queues": [{"name": queue, "vhost": "/"} for queue in queues], **more}))
+    return {"definitions": str(path)}
+
+
+async def test_definitions_are_there_from_the_start(tmp_path: Path) -> None:
+    users = [{"name": "alice", "password": "s3cret", "tags": ""}]
+    permissions = [{"user": "alice", "vhost": "/", "configure": "", "write": ".*", "read": ".*"}]
+    parameters = [{"component": "shovel", "vhost": "/", "name": "s", "value": {}}]
+    stream = {"name": "log", "vhost": "/", "arguments": {"x-queue-type": "stream"}}
+    file = tmp_path / "dump.json"
+    content = {"users": users, "permissions": permissions, "parameters": parameters}
+    define(file, **content, queues=[{"name": "q", "vhost": "/"}, stream])
+    async with serving(definitions=str(file)) as daemon:
+        peer = await daemon.visit()
+        await peer.logs_in("alice", "s3cret")
+        await peer.hear_method(methods.ConnectionTune)
+        imported = await daemon.event("definitions_imported")
+        assert (imported["file"], imported["changed"]) == (str(file), 3)
+        left_out, ignored = await daemon.event("definition_left_out"), await daemon.event("definition_without_effect")
+        assert left_out["item"] == "queues[1] 'log' in vhost '/': there are no queues of type stream"
+        assert ignored["item"] == "parameters[0] 's' in vhost '/': a parameter of shovel has no effect"
+        assert "s3cret" not in repr(daemon.log)
+
+
+async def test_definitions_that_are_kept_already_are_not_kept_again(data: dict[str, Any], tmp_path: Path) -> None:
+    data |= define(tmp_path / "dump.json", "q")
+    for changed in (1, 0):
+        async with serving(**data) as daemon:
+            assert (await daemon.event("definitions_imported"))["changed"] == changed
+            await ends_in_order(daemon)
+
+
+async def test_wrong_definitions_end_the_start(data: dict[str, Any], tmp_path: Path) -> None:
+    async with serving(**data) as daemon:
+        await ends_in_order(daemon, await keep(daemon, b"one"))
+    settings = Settings(port=0, metrics_port=0, **data, **define(tmp_path / "dump.json", "q" * 256))
+    with pytest.raises(DefinitionsUnusable, match="name has more than 255 octets"):
+        await serve(settings)
+    async with serving(**data) as daemon:
+        assert await get(await daemon.connect()) == (b"one", False)
+
+
+async def test_sighup_reads_the_definitions_again(tmp_path: Path) -> None:
+    file = tmp_path / "dump.json"
+    async with serving(**define(file, "q")) as daemon:
+        peer = await daemon.connect()
+        await (await peer.declares("mine")).publishes("mine", b"1", b"2", b"3")
+        policy = {"name": "p", "vhost": "/", "pattern": "mine", "definition": {"max-length": 1}}
+        define(file, "q", "r", policies=[policy])
+        stop(signal.SIGHUP)
+        await until(lambda: len(daemon.events("definitions_imported")) == 2)
+        for name, ready in (("q", 0), ("r", 0), ("mine", 1)):
+            await peer.says((1, QueueDeclare(queue=name, passive=True)))
+            await peer.hears((1, QueueDeclareOk(name, ready, 0)))
+
+
+async def test_sighup_sends_what_follows(tmp_path: Path) -> None:
+    """A message that a policy makes expire goes to a consumer of dead letters, and nobody else says a thing."""
+    file = tmp_path / "dump.json"
+    async with serving(**define(file)) as daemon:
+        peer = await daemon.connect()
+        await peer.declares("dead")
+        await peer.consumes("dead", no_ack=True)
+        arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+        await peer.says((1, QueueDeclare(queue="q", arguments=arguments)))
+        await peer.hears((1, QueueDeclareOk("q", 0, 0)))
+        await peer.publishes("q", b"1", b"2")
+        await peer.is_in_step()
+        policy = {"name": "p", "vhost": "/", "pattern": "^q$", "definition": {"max-length": 1}}
+        define(file, policies=[policy])
+        stop(signal.SIGHUP)
+        assert await peer.hear_bodies(1) == [b"1"]
+
+
+async def test_wrong_definitions_do_no_harm_to_a_daemon_that_runs(tmp_path: Path) -> None:
+    file = tmp_path / "dump.json"
+    async with serving(**define(file, "q")) as daemon:
+        file.write_text("{")
+        stop(signal.SIGHUP)
+        [problem] = (await daemon.event("definitions_unusable"))["problems"]
+        assert problem.startswith(f"{file} is not JSON")
+        await (await daemon.connect()).is_in_step()
+        stop()
+        await daemon.ends()
+
+
+async def test_sighup_is_nothing_to_hurry_for(tmp_path: Path) -> None:
+    async with serving(close_timeout_s=3600, **define(tmp_path / "dump.json")) as daemon:
+        mute = await daemon.connect()
+        stop()
+        await mute.hears(FORCED)
+        stop(signal.SIGHUP)
+        await anyio.sleep(0.05)
+        assert not daemon.stopped.is_set()
+        stop()
+        await mute.hears(END)
+        await daemon.ends()
+
+
+# Time -----------------------------------------------------------------------------------------------------------------
+
+
+async def test_what_expires_goes_on_its_way_by_itself() -> None:
+    async with serving() as daemon:
+        peer = await daemon.connect()
+        await peer.declares("dead")
+        await peer.consumes("dead", no_ack=True)
+        arguments = {"x-message-ttl": 20, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+        await peer.says((1, QueueDeclare(queue="q", arguments=arguments)))
+        await peer.hears((1, QueueDeclareOk("q", 0, 0)))
+        await peer.publishes("q", b"1")
+        assert await peer.hear_bodies(1) == [b"1"]
+
+
 # The ticker -----------------------------------------------------------------------------------------------------------
 
 
@@ -385,20 +506,6 @@ async def test_a_connection_error() -> None:
             "connection": ours(peer, daemon),
             "code": 504,
             "text": "CHANNEL_ERROR - second 'channel.open' seen",
-        }
-
-
-async def test_arguments_that_have_no_effect() -> None:
-    async with serving() as daemon:
-        peer = await daemon.connect()
-        await peer.says((1, QueueDeclare(queue="q", arguments={"x-message-ttl": 1, "x-max-length": 2, "x-own": 3})))
-        await peer.hears((1, QueueDeclareOk("q", 0, 0)))
-        assert await daemon.event("queue_arguments_without_effect") == {
-            "event": "queue_arguments_without_effect",
-            "log_level": "warning",
-            "connection": ours(peer, daemon),
-            "queue": "q",
-            "arguments": ["x-max-length", "x-message-ttl"],
         }
 
 

@@ -16,7 +16,7 @@ import lmdb
 
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.broker import Broker
-from amqpd.broker.message import Message, make_message
+from amqpd.broker.message import Message, TimedMessage, make_message
 from amqpd.broker.records import QueueRecord
 from amqpd.broker.store import Page
 from amqpd.store.codec import encode_chunks
@@ -24,7 +24,7 @@ from amqpd.store.directory import MAIN, SPILL
 from amqpd.store.environment import Batch, Environment, WriteFailed
 from amqpd.store.journal import Journal
 from amqpd.store.store import DurableStore
-from tests.broker.support import PERSISTENT, Peer
+from tests.broker.support import PERSISTENT, HandClock, Peer
 
 QUEUE = QueueRecord("/", "q", durable=True)
 
@@ -153,6 +153,7 @@ class Host:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.clock = HandClock()
         self.start()
 
     def start(self) -> None:
@@ -160,7 +161,7 @@ class Host:
         self.spill = Faulty(self.directory / SPILL)
         self.store = DurableStore(self.main, self.spill)
         tokens = count(1)
-        self.broker = Broker(self.store, make_token=lambda: str(next(tokens)))
+        self.broker = Broker(self.store, make_token=lambda: str(next(tokens)), clock=self.clock)
         self.writer = Writer(self.store.main, self.broker.agenda)
         self.spiller = Writer(self.store.spill, self.broker.agenda)
 
@@ -222,6 +223,12 @@ def transient(*bodies: str | bytes, key: str = "q") -> list[Message]:
     return _messages(bodies, key, False)
 
 
+def timed(deadline: int, *bodies: str | bytes, key: str = "q") -> list[Message]:
+    """Persistent ones that expire then."""
+    messages = persistent(*bodies, key=key)
+    return [TimedMessage(message.address, message.header, message.body, deadline) for message in messages]
+
+
 def _messages(bodies: Sequence[str | bytes], key: str, is_persistent: bool) -> list[Message]:
     messages: list[Message] = []
     for body in bodies:
@@ -235,7 +242,7 @@ def _messages(bodies: Sequence[str | bytes], key: str, is_persistent: bool) -> l
 
 
 def chunks_of(queue: int, first: int, messages: Sequence[Message]) -> list[tuple[int, int, bytes]]:
-    """What a batch has of a run of messages."""
+    """What a batch has of a run of messages, all with the same deadline or all without."""
     return [(queue, position, chunk) for position, chunk in encode_chunks([(first, messages)])]
 
 

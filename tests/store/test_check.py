@@ -8,12 +8,23 @@ from typing import Any
 
 import pytest
 
-from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord
+from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord, VHostRecord
 from amqpd.store.check import Inspection, check
-from amqpd.store.codec import encode_record, encode_state, piece_key, record_key, split_chunk, state_key
+from amqpd.store.codec import (
+    encode_record,
+    encode_returns,
+    encode_state,
+    piece_key,
+    record_key,
+    returns_key,
+    split_chunk,
+    state_key,
+)
 from amqpd.store.directory import MAIN, open_to_read
 from amqpd.store.gone import Gone
+from amqpd.wire.tables import Table
 from tests.store.running import running, tamper
+from tests.store.support import timed
 
 LARGE = 600_000  # three pieces
 
@@ -99,6 +110,38 @@ def test_the_exchanges_that_are_always_there_can_be_bound(tmp_path: Path) -> Non
     assert problems(tmp_path) == []
 
 
+def test_the_same_exchanges_are_in_every_virtual_host(tmp_path: Path) -> None:
+    vhost, queue = VHostRecord("other"), QueueRecord("other", "q", durable=True)
+    with running(tmp_path) as peer:
+        for record in (vhost, queue, BindingRecord("other", "amq.topic", "q", "queue")):
+            peer.store.save(record)
+        peer.write()
+    assert problems(tmp_path) == []
+
+
+def test_deadlines_lanes_and_returns_are_looked_at_too(tmp_path: Path) -> None:
+    with running(tmp_path, stops=False) as peer:
+        arguments: Table = {"x-max-priority": 2, "x-message-ttl": 5000, "x-delivery-limit": 3}
+        peer.session.declare_queue("q", durable=True, arguments=arguments)
+        peer.keep("q", b"one")
+        peer.keep("q", b"two", b"three", priority=2)
+        peer.session.get("q")
+        peer.session.requeue(1)
+        peer.write()
+        exchange = ExchangeRecord("/", "x", "x-delayed-message", durable=True)
+        peer.store.save(exchange)
+        peer.store.open_log(exchange).append(1, timed(5000, "held"), 4, False)
+        peer.write()
+    assert inspected(tmp_path) == [
+        "a broker is running, or the last one has not stopped in an orderly way",
+        "queue 'q' in vhost '/': 1 message with 3 octets",
+        "exchange 'x' in vhost '/': 1 message with 4 octets",
+        "queue 'q' in vhost '/', lane 2: 2 messages with 8 octets",
+        "1 queue, 1 exchange, 0 bindings, 4 messages with 15 octets",
+        "no problems",
+    ]
+
+
 def test_a_broker_may_be_running(tmp_path: Path) -> None:
     with running(tmp_path) as peer:
         peer.declare("q")
@@ -144,14 +187,14 @@ def test_a_chunk_lies_over_another(directory: Path) -> None:
 
 def with_head(chunk: bytes, **head: int) -> bytes:
     """A chunk whose head says something else."""
-    numbers = {"last": (0, 8), "messages": (8, 4), "octets": (12, 8)}
+    numbers = {"last": (0, 8), "timed": (8, 1), "messages": (8, 4), "octets": (12, 8)}
     for name, value in head.items():
         offset, size = numbers[name]
         chunk = chunk[:offset] + value.to_bytes(size, "big") + chunk[offset + size :]
     return chunk
 
 
-@pytest.mark.parametrize("head", [{"last": 4}, {"messages": 2}, {"octets": 10}])
+@pytest.mark.parametrize("head", [{"last": 4}, {"messages": 2}, {"octets": 10}, {"timed": 0x80}])
 def test_a_head_does_not_say_what_is_in_the_chunk(directory: Path, head: dict[str, int]) -> None:
     tamper(directory, dict(split_chunk(1, 1, with_head(chunk_at(directory, 1), **head))))
     found = problems(directory)
@@ -170,6 +213,11 @@ STATE = state_key(1)
         ({STATE: encode_state(Gone(3, [(6, 6)]), 9)}, "what is gone of queue id 1 overlaps at position 6"),
         ({STATE: b"short"}, "wrong checksum: a queue's state"),
         ({state_key(7): encode_state(Gone(), 1)}, "queue id 7: there is no record of it"),
+        ({returns_key(1, 1): b"short"}, "wrong checksum: how often messages were given back"),
+        (
+            {returns_key(1, 1): encode_returns({256: 1})},
+            "returns of queue id 1 at position 256 lie with those from 0 on",
+        ),
         ({b"t?": b"no record"}, "wrong checksum: a record"),
         (
             {record_key(QueueRecord("/", "other")): encode_record(QueueRecord("/", "q2"), 2)},
@@ -177,7 +225,7 @@ STATE = state_key(1)
         ),
         (
             {record_key(QueueRecord("/", "twin")): encode_record(QueueRecord("/", "twin"), 1)},
-            "'twin' has the id of queue 'q'|'q' has the id of queue 'twin'",
+            "'twin' in vhost '/' has the id of queue 'q'|'q' in vhost '/' has the id of queue 'twin'",
         ),
         ({record_key(ExchangeRecord("/", "e", "fanout")): None}, "binding from 'e' to 'q' .* there is no exchange 'e'"),
         ({record_key(QueueRecord("/", "q")): None}, "binding from 'e' to 'q' .* there is no queue 'q'"),

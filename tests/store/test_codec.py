@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amqpd.broker.message import Message
-from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord, Record
+from amqpd.broker.message import Message, TimedMessage
+from amqpd.broker.records import (
+    BindingRecord,
+    ExchangeRecord,
+    PermissionRecord,
+    PolicyRecord,
+    QueueRecord,
+    Record,
+    TopicPermissionRecord,
+    UserRecord,
+    VHostRecord,
+)
 from amqpd.store import codec
 from amqpd.store.codec import (
     CHUNK_SIZE,
@@ -17,17 +27,24 @@ from amqpd.store.codec import (
     Damaged,
     decode_chunk,
     decode_record,
+    decode_returns,
     decode_state,
     encode_chunks,
     encode_record,
+    encode_returns,
     encode_state,
     join_chunk,
     join_runs,
+    log_id,
+    log_name,
     piece_key,
     read_head,
     record_key,
+    returns_key,
     split_chunk,
+    split_log_id,
     split_piece_key,
+    split_returns_key,
     split_state_key,
     state_key,
 )
@@ -44,13 +61,18 @@ records: st.SearchStrategy[Record] = st.one_of(
     st.builds(ExchangeRecord, names, names, names, flags, flags, flags, arguments),
     st.builds(QueueRecord, names, names, flags, flags, flags, arguments),
     st.builds(BindingRecord, names, names, names, st.sampled_from(["queue", "exchange"]), names, arguments),
+    st.builds(PolicyRecord, names, names, names, arguments, names, st.integers(-(1 << 31), 1 << 31), flags),
+    st.builds(VHostRecord, names),
+    st.builds(UserRecord, names, names, names, names),
+    st.builds(PermissionRecord, names, names, names, names, names),
+    st.builds(TopicPermissionRecord, names, names, names, names, names),
 )
 
 
 def fields(record: Record) -> list[Any]:
-    """With arguments as octets, which tell a Short from an int."""
-    values = {name: getattr(record, name) for name in record.__slots__}
-    return [type(record), values | {"arguments": encode_table(record.arguments)}]
+    """With tables as octets, which tell a Short from an int."""
+    values = [getattr(record, name) for name in record.__slots__]
+    return [type(record), *(encode_table(value) if isinstance(value, dict) else value for value in values)]
 
 
 # Keys
@@ -67,6 +89,25 @@ def test_pieces_sort_by_queue_and_position(pieces: list[tuple[int, int, int]]) -
     assert sorted(pieces) == [split_piece_key(key) for key in sorted(piece_key(*piece) for piece in pieces)]
 
 
+@given(st.integers(0, (1 << 56) - 1), st.integers(0, 255))
+def test_lanes_have_logs_of_their_own(owner: int, lane: int) -> None:
+    assert split_log_id(log_id(owner, lane)) == (owner, lane)
+    assert log_id(owner, 0) == owner
+
+
+def test_logs_have_names_for_people() -> None:
+    assert (log_name(7), log_name(log_id(7, 3))) == ("queue id 7", "queue id 7, lane 3")
+
+
+@given(ids, st.integers(1, 1 << 40))
+def test_returns_lie_with_those_of_neighbours(log: int, position: int) -> None:
+    found, first = split_returns_key(returns_key(log, position))
+    assert found == log
+    assert first <= position < first + 256
+    assert returns_key(log, position) == returns_key(log, first) == returns_key(log, first + 255)
+    assert returns_key(log, position) != returns_key(log, first + 256)
+
+
 @given(ids)
 def test_the_key_of_a_state(queue: int) -> None:
     assert split_state_key(state_key(queue)) == queue
@@ -78,9 +119,18 @@ def test_records_have_the_same_key_if_they_are_of_the_same_thing(one: Record, ot
 
 
 def _identity(record: Record) -> list[Any]:
-    if isinstance(record, BindingRecord):
-        table = encode_table(dict(sorted(record.arguments.items())))
-        return [record.vhost, record.source, record.destination_kind, record.destination, record.routing_key, table]
+    match record:
+        case BindingRecord():
+            table = encode_table(dict(sorted(record.arguments.items())))
+            return [record.vhost, record.source, record.destination_kind, record.destination, record.routing_key, table]
+        case VHostRecord() | UserRecord():
+            return [type(record), record.name]
+        case PermissionRecord():
+            return [type(record), record.vhost, record.user]
+        case TopicPermissionRecord():
+            return [type(record), record.vhost, record.user, record.exchange]
+        case PolicyRecord():
+            return [type(record), record.vhost, record.name, record.operator]
     return [type(record), record.vhost, record.name]
 
 
@@ -101,6 +151,11 @@ def test_records_sort_as_they_can_be_applied() -> None:
     keys = [
         record_key(record)
         for record in (
+            VHostRecord("/"),
+            UserRecord("u", "", ""),
+            PermissionRecord("/", "u", "", "", ""),
+            TopicPermissionRecord("/", "u", "z", "", ""),
+            PolicyRecord("/", "p", "", {}),
             ExchangeRecord("/", "z", "direct"),
             QueueRecord("/", "q"),
             BindingRecord("/", "z", "q", "queue"),
@@ -130,7 +185,7 @@ def test_a_record_has_arguments_as_deep_as_a_client_can_send_them() -> None:
 @given(strategies.nearly(records.map(encode_record)))
 def test_octets_that_are_nearly_a_record_are_one_or_are_damaged(octets: bytes) -> None:
     with suppress(Damaged):
-        assert isinstance(decode_record(octets)[0], (ExchangeRecord, QueueRecord, BindingRecord))
+        assert isinstance(decode_record(octets)[0], Record)
 
 
 @given(st.lists(st.integers(1, 1 << 62), min_size=1, unique=True).map(sorted), ids)
@@ -146,6 +201,70 @@ def test_a_state_of_a_wrong_size_is_damaged(size: int) -> None:
         decode_state(bytes(size))
 
 
+@given(st.dictionaries(ids, st.integers(1, (1 << 32) - 1)))
+def test_returns_come_back(returns: dict[int, int]) -> None:
+    assert decode_returns(encode_returns(returns)) == returns
+
+
+def test_returns_that_were_not_written_are_damaged() -> None:
+    with pytest.raises(Damaged, match=r"^wrong checksum: how often messages were given back$"):
+        decode_returns(encode_returns({1: 2})[:-1])
+
+
+OLD_RECORDS: list[tuple[Record, str, str]] = [
+    (
+        ExchangeRecord("/", "x", "topic", durable=True, arguments={"alternate-exchange": "y"}),
+        "74659561a557d1cc9ca5b7be3cb4c15971eb51490f48bd88ca59",
+        (
+            "a73cbcd9000000950576686f737453000000012f046e616d6553000000017804747970655300000005746f706963076475726162"
+            "6c6574010b6175746f5f64656c657465740008696e7465726e616c740009617267756d656e7473780000001d0000001912616c74"
+            "65726e6174652d65786368616e6765530000000179046b696e64530000000e45786368616e67655265636f726402696449000000"
+            "07"
+        ),
+    ),
+    (
+        QueueRecord("/", "q", durable=True, arguments={"x-max-length": 5}),
+        "74717f946e8fd2cb2d1f3f7b8611c26650d6b0a8bcc693369dbc",
+        (
+            "2079c42e0000007d0576686f737453000000012f046e616d655300000001710764757261626c657401096578636c757369766574"
+            "000b6175746f5f64656c657465740009617267756d656e74737800000016000000120c782d6d61782d6c656e6774684900000005"
+            "046b696e64530000000b51756575655265636f72640269644900000007"
+        ),
+    ),
+    (
+        BindingRecord("/", "x", "q", "queue", "a.#", {"b": 1, "a": True}),
+        "747406fb242c3bee612df91a88bae54e8d26dbdae0aa23bf8149",
+        (
+            "2eac85be000000970576686f737453000000012f06736f757263655300000001780b64657374696e6174696f6e53000000017110"
+            "64657374696e6174696f6e5f6b696e64530000000571756575650b726f7574696e675f6b65795300000003612e2309617267756d"
+            "656e7473780000000f0000000b0162490000000101617401046b696e64530000000d42696e64696e675265636f72640269644900"
+            "000007"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("record", "key", "value"), OLD_RECORDS, ids=["exchange", "queue", "binding"])
+def test_records_of_format_1_as_they_always_were(record: Record, key: str, value: str) -> None:
+    assert (record_key(record).hex(), encode_record(record, 7).hex()) == (key, value)
+    assert decode_record(bytes.fromhex(value)) == (record, 7)
+
+
+def test_messages_of_format_1_as_they_always_were() -> None:
+    """Two at positions 4 and 6, from one publisher to exchange x with routing key k."""
+    chunk = bytes.fromhex(
+        "0000000000000006 00000002 0000000000000006 "
+        "00000000 0004 0000000f 00000003 0178016b 003c00000000000000000003100002 6f6e65 "
+        "00000002 ffff ffffffff 00000003 74776f"
+    )
+    one, two = decode_chunk(Chunk(4, 6, chunk))
+    assert [(at, type(message), message.address, message.body) for at, message in (one, two)] == [
+        (4, Message, b"\1x\1k", b"one"),
+        (6, Message, b"\1x\1k", b"two"),
+    ]
+    assert list(encode_chunks([(4, [one[1]]), (6, [two[1]])])) == [(4, chunk)]
+
+
 # Chunks
 
 
@@ -153,24 +272,34 @@ bodies = st.binary(max_size=300)
 addresses = st.binary(max_size=40)
 headers = st.sampled_from([message.header for message in (*persistent("a"), *transient("a"), *persistent("bb"))])
 messages = st.lists(st.builds(Message, addresses, headers, bodies), min_size=1, max_size=8)
+deadlines = st.sampled_from([None, None, 0, 1, 1_700_000_000_000, (1 << 64) - 1])
 
 
 @st.composite
 def runs(draw: st.DrawFn) -> list[tuple[int, list[Message]]]:
-    """Runs in order. Messages share addresses and headers, or have equal ones that are other objects."""
+    """Runs in order, some with a deadline. Messages share addresses and headers, or have equal ones that are other
+    objects."""
     position = draw(st.integers(1, 1 << 40))
     found: list[tuple[int, list[Message]]] = []
     for run in draw(st.lists(messages, min_size=1, max_size=5)):
         for index in range(1, len(run)):
             if draw(st.booleans()):
                 run[index] = Message(run[index - 1].address, run[index - 1].header, run[index].body)
+        deadline = draw(deadlines)
+        if deadline is not None:
+            run[:] = timed(deadline, *run)
         found.append((position, run))
         position += len(run) + draw(st.integers(1, 1000))
     return found
 
 
-def octets_of(messages: list[Message]) -> list[tuple[bytes, bytes, bytes]]:
-    return [(message.address, message.header, message.body) for message in messages]
+def timed(deadline: int, *messages: Message) -> list[Message]:
+    return [TimedMessage(message.address, message.header, message.body, deadline) for message in messages]
+
+
+def octets_of(messages: list[Message]) -> list[tuple[bytes, bytes, bytes, int | None]]:
+    """And the deadline."""
+    return [(message.address, message.header, message.body, getattr(message, "deadline", None)) for message in messages]
 
 
 @pytest.fixture
@@ -200,6 +329,7 @@ def test_messages_come_back_as_runs(written: list[tuple[int, list[Message]]]) ->
         assert (inside[0][0], inside[-1][0]) == (first, back.last) == (back.first, head.last)
         assert head.messages == sum(message.persistent for _, message in inside)
         assert head.octets == sum(len(message.body) for _, message in inside if message.persistent)
+        assert head.timed == any(isinstance(message, TimedMessage) for _, message in inside)
         count += head.messages
         octets += head.octets
         found += inside
@@ -220,12 +350,26 @@ def test_what_publishers_repeat_is_there_once_on_the_disk_and_in_memory() -> Non
     assert more == 15  # a record's head and one octet
 
 
+def test_a_deadline_costs_those_that_have_one_a_few_octets_and_the_others_none() -> None:
+    plain = persistent(*"abcd", key="a long routing key")
+    ((_, without),) = encode_chunks([(1, plain)])
+    ((_, one_for_all),) = encode_chunks([(1, timed(5, *plain))])
+    ((first, mixed),) = encode_chunks([(1, plain[:1]), (2, timed(5, *plain[1:3])), (4, plain[3:])])
+    assert len(one_for_all) == len(without) + 8
+    assert mixed.count(b"a long routing key") == 3
+    found = [message for _, message in decode_chunk(read_back(1, first, mixed))]
+    assert [getattr(message, "deadline", None) for message in found] == [None, 5, 5, None]
+    assert found[1].address is found[2].address
+
+
 def test_every_chunk_can_be_read_alone() -> None:
     body = "x" * (CHUNK_SIZE // 3)
     chunks = list(encode_chunks([(1, persistent(*[body] * 5))]))
     assert [first for first, _ in chunks] == [1, 3, 5]
     for first, chunk in chunks:
         assert all(message.routing_key == "q" for _, message in decode_chunk(read_back(1, first, chunk)))
+    for first, chunk in encode_chunks([(1, timed(5, *persistent(*[body] * 5)))]):
+        assert all(message.deadline == 5 for _, message in decode_chunk(read_back(1, first, chunk)))
 
 
 def test_a_large_message_has_a_chunk_of_its_own_in_pieces_of_one_size() -> None:

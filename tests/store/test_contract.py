@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from amqpd.broker import ready
 from amqpd.broker.broker import Broker
+from amqpd.broker.queues import ready
 from amqpd.broker.statistics import QueueStatistics
 from amqpd.store import codec, reading
-from tests.broker.support import PERSISTENT, Peer
+from amqpd.wire.properties import Properties
+from amqpd.wire.tables import FieldValue
+from tests.broker.support import PERSISTENT, HandClock, Peer
 from tests.store.support import Host
 
 KINDS = ["in memory", "written at once", "written late", "at first failing"]
@@ -26,7 +28,8 @@ class Place:
     def __init__(self, kind: str, directory: Path) -> None:
         self.kind = kind
         self.host = None if kind == KINDS[0] else Host(directory)
-        self.broker = Broker() if self.host is None else self.host.broker
+        self.clock = HandClock() if self.host is None else self.host.clock
+        self.broker = Broker(clock=self.clock) if self.host is None else self.host.broker
 
     def join(self) -> Peer:
         return Peer(self.broker.connect())
@@ -78,9 +81,10 @@ both = pytest.mark.parametrize("durable", [True, False], ids=["durable", "transi
 TWENTY = [f"{number:02}" for number in range(20)]
 
 
-def declare(peer: Peer, durable: bool, *queues: str) -> None:
+def declare(peer: Peer, durable: bool, *queues: str, **arguments: FieldValue) -> None:
+    table = {name.replace("_", "-"): value for name, value in arguments.items()}
     for queue in queues or ("q",):
-        peer.session.declare_queue(queue, durable=durable)
+        peer.session.declare_queue(queue, durable=durable, arguments=table)
 
 
 def publish(peer: Peer, *bodies: str, to: tuple[str, str] = ("", "q"), every: int = 1) -> None:
@@ -349,6 +353,74 @@ def test_statistics_of_a_long_queue(place: Place, durable: bool) -> None:
 
 
 @everywhere
+@both
+def test_priorities_of_a_long_queue(place: Place, durable: bool) -> None:
+    peer = place.join()
+    declare(peer, durable, x_max_priority=3)
+    for number, body in enumerate(TWENTY):
+        properties = Properties(delivery_mode=1 + number % 2, priority=number % 4)
+        peer.session.publish("", "q", body.encode(), properties)
+    place.some_time()
+    assert peer.get("q") == "03"
+    peer.session.requeue(1)
+    place.some_time()
+    assert counts(place) == (20, 40, 0)
+    expected = sorted(TWENTY, key=lambda body: -(int(body) % 4))
+    assert drained(place, peer) == ["03*", *expected[1:]]
+
+
+@everywhere
+@both
+def test_messages_of_a_long_queue_expire(place: Place, durable: bool) -> None:
+    """Those that nobody has taken, each at its time."""
+    peer = place.join()
+    declare(peer, durable, x_message_ttl=1000)
+    publish(peer, *TWENTY[:10], every=2)
+    place.some_time()
+    place.clock.ms += 600
+    publish(peer, *TWENTY[10:], every=2)
+    peer.get("q")
+    place.clock.ms += 400
+    place.broker.timers.run()
+    place.all_the_time()
+    place.broker.timers.run()
+    assert counts(place) == (10, 20, 1)
+    peer.session.requeue(1)
+    assert drained(place, peer) == TWENTY[10:]
+
+
+@everywhere
+@both
+def test_what_is_too_much_goes_to_another_queue(place: Place, durable: bool) -> None:
+    peer = place.join()
+    declare(peer, durable, x_max_length=5, x_dead_letter_exchange="", x_dead_letter_routing_key="dead")
+    declare(peer, durable, "dead")
+    publish(peer, *TWENTY[:9])
+    place.some_time()
+    publish(peer, *TWENTY[9:])
+    place.some_time()
+    assert (counts(place), counts(place, "dead")) == ((5, 10, 0), (15, 30, 0))
+    assert drained(place, peer) == TWENTY[15:]
+    assert drained(place, peer, "dead") == TWENTY[:15]
+
+
+@everywhere
+@both
+def test_what_comes_back_too_often_goes_to_another_queue(place: Place, durable: bool) -> None:
+    peer = place.join()
+    declare(peer, durable, x_delivery_limit=2, x_dead_letter_exchange="", x_dead_letter_routing_key="dead")
+    declare(peer, durable, "dead")
+    publish(peer, *TWENTY[:6])
+    place.some_time()
+    for tag in (1, 2, 3):
+        assert peer.get("q") == ("00*" if tag > 1 else "00")
+        peer.session.requeue(tag)
+        place.some_time()
+    assert drained(place, peer, "dead") == ["00"]
+    assert drained(place, peer) == TWENTY[1:6]
+
+
+@everywhere
 def test_a_transaction_publishes_to_a_long_queue(place: Place) -> None:
     peer, other = place.join(), place.join()
     declare(peer, True)
@@ -430,7 +502,7 @@ def test_a_long_queue_is_not_in_memory(place: Place, durable: bool) -> None:
     assert place.broker.windows.octets <= 5 * (ready.MESSAGE_OVERHEAD + 2)
     assert place.host is not None
     place.all_the_time()
-    log = peer.session.vhost.queues["q"]._log
+    log = peer.session.vhost.queues["q"]._backlog._log
     assert (log._waiting, log._leaving) == ([], [])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from amqpd.broker.message import make_message
+from amqpd.broker.message import TimedMessage, make_message
 from amqpd.store.codec import Damaged
 from amqpd.store.directory import MAIN, open_to_read
 from amqpd.store.export import UnknownQueue, as_json, export
@@ -43,6 +43,21 @@ def test_those_that_a_start_would_bring_back(tmp_path: Path) -> None:
     assert exported(tmp_path, "other") == [(1, "of another")]
 
 
+def test_of_a_queue_with_priorities_the_highest_first(tmp_path: Path) -> None:
+    with running(tmp_path, stops=False) as peer:
+        peer.session.declare_queue("q", durable=True, arguments={"x-max-priority": 9})
+        for priority, body in ((0, b"a"), (9, b"b"), (3, b"c"), (9, b"d")):
+            peer.keep("q", body, priority=priority)
+    with open_to_read(tmp_path) as environment:
+        lines = [json.loads(line) for line in export(environment, "/", "q", pytest.fail)]
+    assert [(line.get("lane"), line["position"], line["body"]) for line in lines] == [
+        (9, 1, "b"),
+        (9, 2, "d"),
+        (3, 1, "c"),
+        (None, 1, "a"),
+    ]
+
+
 def test_none(tmp_path: Path) -> None:
     with running(tmp_path) as peer:
         peer.declare("q", "settled")
@@ -63,7 +78,9 @@ def test_a_page_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with open_to_read(tmp_path) as environment:
         reads: list[int] = []
         read = environment.read
-        monkeypatch.setattr(environment, "read", lambda *place: reads.append(place[1]) or read(*place))
+        monkeypatch.setattr(
+            environment, "read", lambda log, *place: (log == 1 and reads.append(log)) or read(log, *place)
+        )
         lines = export(environment, "/", "q", lambda damage: None)
         next(lines)
         assert len(reads) == 1
@@ -148,6 +165,13 @@ def test_a_message_on_a_line() -> None:
         "properties": {"content_type": "text/plain", "delivery_mode": 2, "timestamp": 1700000000},
         "body": "one\ntwo é",
     }
+
+
+def test_a_message_that_expires() -> None:
+    plain = make_message("", "q", b"")
+    expiring = TimedMessage(plain.address, plain.header, plain.body, 1_700_000_000_000)
+    assert json.loads(as_json(7, expiring))["expires_at"] == 1_700_000_000_000
+    assert "expires_at" not in line()
 
 
 def test_a_body_that_is_no_text() -> None:

@@ -3,6 +3,7 @@
 Python ignores SIGXFSZ, so a write beyond the limit fails with EFBIG: for LMDB as good as ENOSPC.
 """
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from amqpd.store import environment
+from amqpd.store.export import export
+from amqpd.wire.tables import Table
 from tests.broker.support import PERSISTENT, Peer
 from tests.store.support import Host
 
@@ -147,6 +150,36 @@ def test_a_queue_that_is_deleted_while_the_disk_is_full_is_gone_with_all_it_had_
     assert peer.exists("r")
     host.write()
     assert host.chunks() == []
+
+
+def test_dead_letters_while_the_disk_is_full_are_in_one_queue_or_the_other(host: Host, peer: Peer) -> None:
+    """Settled messages make room, but those that were refused stay until they have got where they go to."""
+    arguments: Table = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "q"}
+    peer.session.declare_queue("source", durable=True, arguments=arguments)
+    for number in range(100):
+        peer.session.publish("", "source", b"%d " % number + KIB, PERSISTENT)
+    host.write()
+    other = host.join()
+    for _ in range(50):
+        other.session.get("source")
+    with full(host.main.path, 1 << 20):
+        count = fill(host, peer)
+        taken(peer, count)
+        for tag in range(1, 51, 2):
+            other.session.complete(tag)
+            other.session.discard(tag + 1)
+        for _ in range(2):
+            assert host.writer.relieve()
+        assert set(range(1, 50, 2)) <= set(numbers_after_a_crash(host, "source"))
+        host.write()
+    assert numbers_after_a_crash(host, "source") == list(range(50, 100))
+    assert numbers_after_a_crash(host, "q") == list(range(1, 50, 2))
+
+
+def numbers_after_a_crash(host: Host, queue: str) -> list[int]:
+    """Those of the messages that a broker would find in a queue now."""
+    lines = [json.loads(line) for line in export(host.main, "/", queue, complain=pytest.fail)]
+    return [int(line["body"].split()[0]) for line in lines]
 
 
 @pytest.mark.parametrize("octets", range(0, 600_000, 50_000))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from amqpd.store import gone as store_gone
 from amqpd.store.gone import Gone, Interval, left_of
 
 LAST = 40  # positions in the tests are from 1 to here
@@ -71,6 +72,15 @@ class AgainstASet(RuleBasedStateMachine):
         self.gone.raise_to(floor)
         self.positions |= set(range(1, floor))
 
+    @rule(held=st.sets(st.integers(1, LAST + 5)))
+    def without(self, held: set[int]) -> None:
+        """Some of it, or none, is held back."""
+        left = self.gone.without(store_gone.intervals_of(held))
+        assert [(1, left.floor), *left.intervals] == [
+            *([] if 1 in self.positions - held else [(1, 1)]),
+            *intervals_of(self.positions - held),
+        ]
+
     @rule()
     def written_and_read_back(self) -> None:
         self.gone = Gone(self.gone.floor, self.gone.intervals)
@@ -113,6 +123,11 @@ def test_a_floor_does_not_go_down() -> None:
     gone.cover(1, 3)
     gone.add(2, 4)
     assert (gone.floor, gone.intervals) == (10, [(20, 30)])
+
+
+@given(st.lists(st.integers(1, LAST), unique=True))
+def test_positions_as_intervals(positions: list[int]) -> None:
+    assert store_gone.intervals_of(positions) == intervals_of(positions)
 
 
 @given(spans, st.sets(st.integers(1, LAST)))

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from amqpd.broker.agenda import Agenda
-from amqpd.broker.message import Message
+from amqpd.broker.message import Message, TimedMessage
 from amqpd.broker.store import Kept, Page, Store
 from amqpd.store import codec, log, reading
-from amqpd.store.codec import state_key
+from amqpd.store.codec import returns_key, state_key
 from amqpd.store.gone import Gone
 from amqpd.store.journal import Journal
 from amqpd.store.log import Log
-from tests.store.support import Faulty, Writer, persistent, told, transient
+from tests.store.support import Faulty, Writer, persistent, timed, told, transient
 
 QUEUE = 7
 
@@ -28,9 +28,12 @@ class Bench:
         self.writer = Writer(self.journal, Agenda())
         self.log = Log(self.journal, QUEUE, durable)
 
-    def reopen(self, count: int, following: int, gone: Gone | None = None) -> None:
+    def reopen(
+        self, count: int, following: int, gone: Gone | None = None, returns: dict[int, int] | None = None
+    ) -> None:
         """The same file after a restart, at which recovery found this."""
-        self.log = Log(self.journal, QUEUE, True, Kept(count, 0, following, following), gone or Gone())
+        kept = Kept(count, 0, following, following, returns=returns or {})
+        self.log = Log(self.journal, QUEUE, True, kept, gone or Gone())
 
     def append(self, position: int, messages: list[Message], paged: bool = False) -> None:
         self.log.append(position, messages, sum(len(message.body) for message in messages), paged)
@@ -49,6 +52,10 @@ class Bench:
         assert told(self.log.read_now(start)) == told(page)
         assert self.log.read_now(start).stop == page.stop
         return [*told(page), (page.stop, "END")]
+
+    def returns(self) -> dict[int, int]:
+        """How often messages were given back, says the disk."""
+        return {position: times for _, returns in self.file.returns() for position, times in returns.items()}
 
     def state(self) -> tuple[int, list[tuple[int, int]], int] | None:
         """What the disk says is gone, and from where on nothing was handed out."""
@@ -189,6 +196,127 @@ def test_messages_settled_out_of_order_around_transient_ones(bench: Bench) -> No
     assert bench.chunks() == [(4, 4)]
 
 
+# Deadlines
+
+
+@pytest.mark.parametrize("paged", [False, True])
+def test_messages_come_back_with_their_deadlines(bench: Bench, paged: bool) -> None:
+    for position, deadline, bodies in ((1, 0, "a"), (2, 5000, "bc"), (4, None, "d"), (5, 5000, "ef"), (7, 6000, "g")):
+        bench.append(position, persistent(*bodies) if deadline is None else timed(deadline, *bodies), paged)
+    bench.writer.write_all()
+    found = [message for _, run in bench.log.read_now(1).runs for message in run]
+    assert [message.body for message in found] == [b"a", b"b", b"c", b"d", b"e", b"f", b"g"]
+    deadlines = [message.deadline if isinstance(message, TimedMessage) else None for message in found]
+    assert deadlines == [0, 5000, 5000, None, 5000, 5000, 6000]
+
+
+def test_what_could_not_be_written_keeps_its_deadline(bench: Bench) -> None:
+    bench.append(1, timed(5000, *"abc"))
+    bench.file.next("fails")
+    bench.writer.cut()
+    bench.log.remove([2])
+    assert not bench.writer.commit()
+    bench.writer.write_all()
+    ((_, first), (_, last)) = bench.log.read_now(1).runs
+    assert [message.deadline for message in (*first, *last) if isinstance(message, TimedMessage)] == [5000, 5000]
+
+
+# Returns
+
+
+def test_returns_are_there_as_long_as_the_message_is(bench: Bench) -> None:
+    bench.append(1, persistent(*"abcdef"))
+    bench.log.note_returns(2, 1)
+    bench.log.note_returns(5, 1)
+    bench.writer.write_all()
+    assert bench.returns() == {2: 1, 5: 1}
+    bench.log.note_returns(2, 2)
+    bench.writer.write_all()
+    assert bench.returns() == {2: 2, 5: 1}
+    bench.log.remove([1, 2])
+    bench.writer.write_all()
+    assert bench.returns() == {5: 1}
+    bench.log.clear(3, 7)
+    bench.writer.write_all()
+    assert bench.returns() == {}
+    assert bench.file.get(returns_key(QUEUE, 5)) is None
+
+
+def test_nobody_waits_for_returns(bench: Bench) -> None:
+    bench.append(1, persistent("a"))
+    bench.writer.write_all()
+    written, wakes = bench.store.written, bench.writer.wakes
+    bench.log.note_returns(1, 1)
+    assert (bench.store.written, bench.writer.wakes) == (written, wakes + 1)
+
+
+def test_returns_of_many_are_few_values(bench: Bench) -> None:
+    bench.append(1, persistent(*["x"] * 1000))
+    for position in range(1, 1001):
+        bench.log.note_returns(position, 3)
+    assert len([key for key in bench.writer.cut().changes if key.startswith(codec.RETURNS)]) == 4
+    bench.writer.commit()
+    assert bench.returns() == dict.fromkeys(range(1, 1001), 3)
+
+
+def test_returns_of_what_is_not_kept_are_not_noted(bench: Bench) -> None:
+    bench.append(1, persistent("a"))
+    bench.append(2, transient("b"))
+    bench.log.remove([1])
+    for position in (1, 2):
+        bench.log.note_returns(position, 1)
+    bench.writer.write_all()
+    assert bench.returns() == {}
+
+
+def test_returns_that_could_not_be_written_are_written_later_but_not_for_relief(bench: Bench) -> None:
+    bench.append(1, persistent("a", "b", "c"))
+    bench.writer.write_all()
+    bench.log.note_returns(1, 1)
+    bench.log.note_returns(2, 1)
+    bench.file.next("fails")
+    bench.writer.cut()
+    bench.log.remove([1])
+    assert not bench.writer.commit()
+    assert bench.writer.relieve()
+    assert bench.returns() == {}
+    bench.writer.write_all()
+    assert bench.returns() == {2: 1}
+
+
+def test_returns_go_with_the_queue(bench: Bench) -> None:
+    bench.append(1, persistent("a", "b"))
+    bench.log.note_returns(1, 1)
+    bench.writer.write_all()
+    bench.log.note_returns(2, 1)
+    bench.log.drop()
+    bench.log.note_returns(1, 2)
+    bench.writer.write_all()
+    assert bench.returns() == {}
+
+
+def test_returns_from_before_a_restart(bench: Bench) -> None:
+    bench.append(1, [*persistent("a"), *transient("b"), *persistent("c", "d")])
+    for position in (1, 2, 3):
+        bench.log.note_returns(position, position)
+    bench.writer.write_all()
+    bench.reopen(3, 5, returns={1: 1, 2: 2, 3: 3})
+    bench.log.remove([1])
+    bench.writer.write_all()
+    assert bench.returns() == {2: 2, 3: 3}
+    assert [position for position, _ in bench.read(1)] == [3, 4, 5]  # so it is seen that 2 is not there any more
+    bench.log.note_returns(3, 4)
+    bench.writer.write_all()
+    assert bench.returns() == {3: 4}
+
+
+def test_a_queue_that_is_not_durable_has_no_returns(spill: Bench) -> None:
+    spill.append(1, persistent("a"), paged=True)
+    spill.log.note_returns(1, 1)
+    spill.writer.write_all()
+    assert spill.returns() == {}
+
+
 # Failures
 
 
@@ -322,6 +450,11 @@ def test_an_orderly_end_says_what_was_handed_out(bench: Bench) -> None:
     bench.log.close(3)
     bench.writer.write_all()
     assert bench.state() == (2, [], 3)
+
+
+def test_an_orderly_end_has_nothing_to_say_of_a_log_that_was_never_used(bench: Bench) -> None:
+    bench.log.close(1)
+    assert not bench.journal.has_changes
 
 
 def test_a_deleted_queue_leaves_nothing(bench: Bench) -> None:

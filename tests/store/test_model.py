@@ -7,10 +7,15 @@ tiny, so that a few messages are a long queue, a chunk, a page.
 After a crash, exactly that must be there, once and in order, and all of it redelivered; after an orderly end, what was
 not settled, and of that redelivered what was handed out.
 
+Some messages have a deadline, which is far away, and it is counted how often they come back: neither is forgotten.
+
 ``HYPOTHESIS_PROFILE=long`` looks further here too.
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partialmethod
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Literal
@@ -20,13 +25,16 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from amqpd.broker import ready
 from amqpd.broker.broker import Broker
-from amqpd.broker.ready import MESSAGE_OVERHEAD
+from amqpd.broker.message import Message, TimedMessage
+from amqpd.broker.queues import ready
+from amqpd.broker.queues.ready import MESSAGE_OVERHEAD, Ready
 from amqpd.store import codec, journal, log, reading
 from amqpd.store.codec import decode_chunk
 from amqpd.store.reading import Reading
-from tests.broker.test_model import EVERYWHERE, LONG, SETTINGS, Line, Model, number_of, settlements, which
+from tests.broker.letters import Letter, letter_of
+from tests.broker.lines import Line
+from tests.broker.model import EVERYWHERE, LONG, SETTINGS, Model, settlements, which
 from tests.store.support import Fault, Host, ProcessEnds, Writer
 
 TINY = (
@@ -41,12 +49,29 @@ TINY = (
     (journal, "SWEEP_EVERY", 2),
 )
 
-Kept = dict[Line, list[int]]
+DEADLINE = 1 << 60
+
+Kept = dict[Line, list[Letter]]
 """What the disk has: persistent messages of durable queues, in order."""
 
 pytestmark = pytest.mark.timeout(3600 if LONG else 60)
 
 faults: st.SearchStrategy[Fault | None] = st.sampled_from([None, None, None, "fails"])
+
+
+def has_deadline(message: Message) -> bool:
+    return letter_of(message).number // 16 % 2 == 1
+
+
+def extend_timed(
+    queue: Ready, extend: Callable[[Ready, Sequence[Message], int], None], messages: Sequence[Message], octets: int
+) -> None:
+    """What comes into a queue, as if some messages had an expiration."""
+    for timed, part in groupby(messages, has_deadline):
+        run = list(part)
+        if timed:
+            run = [TimedMessage(each.address, each.header, each.body, DEADLINE) for each in run]
+        extend(queue, run, sum(len(message.body) for message in run))
 
 
 class DurableModel(Model):
@@ -56,6 +81,7 @@ class DurableModel(Model):
         self.patches = ExitStack()
         for module, name, value in TINY:
             self.patches.enter_context(patch.object(module, name, value))
+        self.patches.enter_context(patch.object(Ready, "extend", partialmethod(extend_timed, Ready.extend)))
         self.directory = Path(self.patches.enter_context(TemporaryDirectory()))
         self.on_disk: Kept = {}
         self.leaving: Kept = {}  # what the disk will have when the batch on its way has arrived
@@ -71,6 +97,10 @@ class DurableModel(Model):
     def make_broker(self) -> Broker:
         self.host = Host(self.directory)
         return self.host.broker
+
+    def ask_for(self, line: Line) -> tuple[str, int, int]:
+        """With a limit that is never reached, so that it is noted how often messages come back."""
+        return self.actors[0].session.declare_queue(line.name, line.durable, arguments={"x-delivery-limit": 1000})
 
     @property
     def writers(self) -> tuple[Writer, Writer]:
@@ -99,8 +129,8 @@ class DurableModel(Model):
     def cut_relief(self) -> None:
         """Of what the disk has, what is gone is taken away; nothing new comes, but queues."""
         self.leaving, self.cut_at = self.needed(), self.reached
-        for line, numbers in self.leaving.items():
-            numbers[:] = [number for number in self.on_disk.get(line, []) if number in line.logged]
+        for line, letters in self.leaving.items():
+            letters[:] = [letter for letter in self.on_disk.get(line, []) if letter in line.logged]
         self.host.writer.cut_relief()
 
     @precondition(lambda self: self.host.writer.batch is not None)
@@ -131,11 +161,11 @@ class DurableModel(Model):
         chunks = {queue for file in (self.host.main, self.host.spill) for queue, _, _ in self.host.chunks(file)}
         queues = self.broker.vhosts["/"].queues
         for line in self.lines.values():
-            kept = queues[line.name]._log
+            kept = queues[line.name]._backlog._log
             if not line.ready and not line.unacked:
-                assert kept._queue not in chunks
+                assert kept.id not in chunks
                 assert (kept._gone.intervals, kept._waiting) == ([], [])
-        assert chunks <= {queue._log._queue for queue in queues.values()}
+        assert chunks <= {queue._backlog._log.id for queue in queues.values()}
 
     @rule(late=st.integers(0, 3))
     def some_time(self, late: int = 0) -> None:
@@ -180,7 +210,7 @@ class DurableModel(Model):
     def is_reading(self, name: str) -> bool:
         queue = self.broker.vhosts["/"].queues[name]
         waited_for = [each for writer in self.writers for each in writer.journal.readings]
-        return any(each._queue == queue._log._queue for each in [*self.found, *waited_for])
+        return any(each._log == queue._backlog._log.id for each in [*self.found, *waited_for])
 
     # The end
 
@@ -205,8 +235,21 @@ class DurableModel(Model):
                 actor.end()
             self.broker.disconnect(client)
         kept = self.needed()
+        returns = {line.name: dict(self.broker.vhosts["/"].queues[line.name]._returns) for line in kept}
         self.host.stop()
         self.start_with(kept, {line: line.out_before for line in kept})
+        for name, before in returns.items():
+            after = self.broker.vhosts["/"].queues[name]._returns
+            positions = before.keys() & self.positions(name)
+            assert {position: after.get(position) for position in positions} == {
+                position: before[position] for position in positions
+            }
+
+    def positions(self, name: str) -> set[int]:
+        """Where a queue's persistent messages are on the disk, those that are gone too."""
+        id = self.broker.vhosts["/"].queues[name]._backlog._log.id
+        chunks = [self.host.main.read_chunk(of, first) for of, first, _ in self.host.chunks() if of == id]
+        return {position for chunk in chunks for position, message in decode_chunk(chunk) if message.persistent}
 
     def crash(self, fault: Fault) -> None:
         """At any moment, and maybe before it is known that the last batch is written."""
@@ -219,18 +262,18 @@ class DurableModel(Model):
         self.host.end()
         self.start_with(self.on_disk, {line: set(numbers) for line, numbers in self.on_disk.items()})
 
-    def start_with(self, kept: Kept, out_before: dict[Line, set[int]]) -> None:
+    def start_with(self, kept: Kept, out_before: dict[Line, set[Letter]]) -> None:
         """This is there, and of it this has been out before."""
         lines = {
             line.name: Line(
                 line.name,
                 durable=True,
-                ready=list(numbers),
-                place={number: place for place, number in enumerate(numbers)},
-                out_before=out_before[line] & set(numbers),
-                logged=set(numbers),
+                ready=list(letters),
+                place={letter: place for place, letter in enumerate(letters)},
+                out_before=out_before[line] & set(letters),
+                logged=set(letters),
             )
-            for line, numbers in kept.items()
+            for line, letters in kept.items()
         }
         self.found.clear()
         self.age = 0
@@ -239,10 +282,10 @@ class DurableModel(Model):
         self.on_disk = self.needed()
         self.reached = self.published
         self.host.write()
-        for queue, first, _ in self.host.chunks():
-            names = [name for name, each in self.broker.vhosts["/"].queues.items() if each._log._queue == queue]
-            numbers = {number_of(message) for _, message in decode_chunk(self.host.main.read_chunk(queue, first))}
-            assert numbers & self.lines[names[0]].logged
+        for of, first, _ in self.host.chunks():
+            names = [name for name, each in self.broker.vhosts["/"].queues.items() if each._backlog._log.id == of]
+            letters = {letter_of(message) for _, message in decode_chunk(self.host.main.read_chunk(of, first))}
+            assert letters & self.lines[names[0]].logged
         self.open_session(0, False)
         self.open_session(1, True)
 
@@ -255,13 +298,20 @@ class DurableModel(Model):
     @invariant()
     def who_waits_for_a_page_gets_one(self) -> None:
         for name in self.lines:
-            assert self.is_reading(name) or not self.broker.vhosts["/"].queues[name]._ready._reading
+            assert self.is_reading(name) or not self.broker.vhosts["/"].queues[name]._backlog.ready._reading
+
+    @invariant()
+    def no_message_has_lost_its_deadline(self) -> None:
+        for name in self.lines:
+            in_memory = self.broker.vhosts["/"].queues[name]._backlog.ready.in_memory
+            deadlines = [message.deadline if isinstance(message, TimedMessage) else None for message in in_memory]
+            assert deadlines == [DEADLINE if has_deadline(message) else None for message in in_memory]
 
     @invariant()
     def what_lies_in_memory_is_counted(self) -> None:
         resident = 0
         for name in self.lines:
-            queue = self.broker.vhosts["/"].queues[name]._ready
+            queue = self.broker.vhosts["/"].queues[name]._backlog.ready
             octets = sum(len(message.body) + MESSAGE_OVERHEAD for message in queue.in_memory)
             assert queue._resident == octets
             resident += octets

@@ -33,16 +33,23 @@ import pytest
 
 from amqpd.broker.store import Kept
 from amqpd.store import codec, environment, open_store
-from amqpd.store.codec import CHUNKS, decode_chunk
+from amqpd.store.codec import CHUNKS, RETURNS, decode_chunk
 from amqpd.store.directory import MAIN
 from amqpd.store.environment import END, Environment
 from amqpd.store.recovery import recover
+from amqpd.wire.tables import Table
 from tests.broker.support import PERSISTENT, Peer
 from tests.store.support import Host
 
 PAGE = 4096
 SECTOR = 512
 META_PAGES = (0, 1)
+
+QUEUES: dict[str, Table] = {
+    "q": {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "r", "x-delivery-limit": 9},
+    "r": {"x-message-ttl": 1000},
+    "s": {},
+}
 
 COMMITS = 30
 PREFIXES = 6  # of the pages of a commit, in the order of their numbers
@@ -54,7 +61,7 @@ class State(NamedTuple):
 
     octets: bytes
     contents: dict[bytes, bytes]
-    kept: dict[tuple[str, str], Kept]
+    kept: dict[int, Kept]
 
 
 def pages_of(octets: bytes) -> list[bytes]:
@@ -63,15 +70,15 @@ def pages_of(octets: bytes) -> list[bytes]:
 
 def contents_of(file: Environment) -> State:
     found = recover(file)
-    kept = {name: queue.kept for name, queue in found.queues.items()}
+    kept = {log: kept for log, (kept, _) in found.logs.items()}
     return State(file.path.read_bytes(), dict(file.walk()), kept)
 
 
 def act(chance: random.Random, peer: Peer, unacked: list[int], tags: Iterator[int]) -> None:
     """Something that is written, by a client with some queues."""
-    session, queue = peer.session, chance.choice(["q", "r", "s"])
-    session.declare_queue(queue, durable=True)
-    match chance.randrange(10):
+    session, queue = peer.session, chance.choice(list(QUEUES))
+    session.declare_queue(queue, durable=True, arguments=QUEUES[queue])
+    match chance.randrange(12):
         case 0:
             session.purge_queue(queue)
         case 1:
@@ -82,6 +89,10 @@ def act(chance: random.Random, peer: Peer, unacked: list[int], tags: Iterator[in
             session.complete(unacked.pop(chance.randrange(len(unacked))))
         case 6 | 7 if session.get(queue) is not None:
             unacked.append(next(tags))
+        case 8 if unacked:
+            session.discard(unacked.pop(chance.randrange(len(unacked))))
+        case 9 if unacked:
+            session.requeue(unacked.pop(chance.randrange(len(unacked))))
         case _:
             size = chance.choice([0, 10, 100, 2000, 5000, 40_000, 600_000])
             for _ in range(chance.randrange(1, 4)):
@@ -100,7 +111,7 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> list[State]:
 
 
 def states_in(directory: Path) -> Iterator[State]:
-    chance = random.Random(1)
+    chance = random.Random(3)
     host = Host(directory)
     peer = host.join()
     last = contents_of(host.main)
@@ -170,9 +181,11 @@ def test_the_states_are_worth_it(states: list[State]) -> None:
     assert any(
         min(differing(before, after), default=END) * PAGE < len(before.octets) for _, before, after in commits(states)
     )
+    assert any(key.startswith(RETURNS) for state in states for key in state.contents)
+    assert any(kept.timed for state in states for kept in state.kept.values())
     assert any(before.contents.keys() - after.contents.keys() for _, before, after in commits(states))
     assert sum(before.contents != after.contents for _, before, after in commits(states)) > COMMITS // 2
-    assert len({tuple(sorted(state.kept.items())) for state in states}) > COMMITS // 2
+    assert len({str(sorted(state.kept.items())) for state in states}) > COMMITS // 2
 
 
 def test_every_state_is_whole_by_itself(states: list[State], tmp_path: Path) -> None:

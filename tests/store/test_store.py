@@ -5,11 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from amqpd.broker.records import BindingRecord, ExchangeRecord, QueueRecord
+from amqpd.broker.agenda import Agenda
+from amqpd.broker.message import Message, TimedMessage
+from amqpd.broker.records import (
+    BindingRecord,
+    ExchangeRecord,
+    PermissionRecord,
+    PolicyRecord,
+    QueueRecord,
+    Record,
+    TopicPermissionRecord,
+    UserRecord,
+    VHostRecord,
+)
+from amqpd.broker.store import QueueLog
 from amqpd.store import journal
+from amqpd.store.codec import encode_record, encode_returns, record_key, returns_key
+from amqpd.store.directory import MAIN, SPILL
 from amqpd.store.environment import CLEAN, FORMAT
+from amqpd.store.store import DurableStore
+from amqpd.wire.properties import Properties
 from tests.broker.support import PERSISTENT, Peer
-from tests.store.support import Host
+from tests.store.support import QUEUE, Faulty, Host, persistent, timed, told
 
 
 @pytest.fixture
@@ -179,3 +196,246 @@ def test_one_record_lies_under_one_key(host: Host) -> None:
     host.write()
     assert len(host.main.topology()) == 2
     assert host.main.get(FORMAT) is None  # that is the directory's business
+
+
+# What a broker may want of it besides
+
+
+class Shelf:
+    """A store without a broker."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.open()
+
+    def open(self) -> None:
+        self.main, self.spill = Faulty(self.directory / MAIN), Faulty(self.directory / SPILL)
+        self.store = DurableStore(self.main, self.spill)
+
+    def crash(self) -> None:
+        self.main.close()
+        self.spill.close()
+        self.open()
+
+    def write(self) -> None:
+        journal = self.store.main
+        while journal.has_changes:
+            batch = journal.cut()
+            journal.environment.commit(batch)
+            journal.is_written(batch, Agenda())
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    shelf = Shelf(tmp_path)
+    yield shelf
+    shelf.main.close()
+    shelf.spill.close()
+
+
+def append(log: QueueLog, *messages: Message) -> None:
+    log.append(log.kept.next, messages, sum(len(message.body) for message in messages), False)
+
+
+def bodies(log: QueueLog) -> list[str]:
+    return [body for _, body in told(log.read_now(1))]
+
+
+RECORDS: list[Record] = [
+    VHostRecord("/"),
+    UserRecord("u", "hash", "rabbit_password_hashing_sha256", "administrator,policymaker"),
+    PermissionRecord("/", "u", "^a", ".*", ""),
+    TopicPermissionRecord("/", "u", "x", ".*", "^a"),
+    PolicyRecord("/", "p", "^q", {"max-length": 5, "deep": {"list": [1, None]}}, "queues", -3),
+    PolicyRecord("/", "p", "^q", {"max-length": 7}, operator=True),
+    ExchangeRecord("/", "x", "direct", durable=True),
+    QUEUE,
+    BindingRecord("/", "x", "q", "queue"),
+]
+
+
+def test_all_kinds_of_records_are_kept_and_erased(shelf: Shelf) -> None:
+    for record in reversed(RECORDS):
+        shelf.store.save(record)
+    shelf.write()
+    shelf.crash()
+    kept = list(shelf.store.records())
+    assert [type(record) for record in kept] == [type(record) for record in RECORDS]
+    assert sorted(map(repr, kept)) == sorted(map(repr, RECORDS))
+    for record in RECORDS:
+        shelf.store.erase(record)
+    shelf.write()
+    shelf.crash()
+    assert list(shelf.store.records()) == []
+
+
+def test_a_record_that_is_there_is_replaced(shelf: Shelf) -> None:
+    shelf.store.save(PolicyRecord("/", "p", "^a", {}))
+    shelf.write()
+    shelf.store.save(PolicyRecord("/", "p", "^b", {"expires": 1}, priority=5))
+    shelf.write()
+    shelf.crash()
+    shelf.store.save(PolicyRecord("/", "p", "^c", {}))
+    shelf.write()
+    shelf.crash()
+    assert list(shelf.store.records()) == [PolicyRecord("/", "p", "^c", {})]
+
+
+def test_a_queue_that_is_saved_again_keeps_its_messages(shelf: Shelf) -> None:
+    shelf.store.save(QUEUE)
+    append(shelf.store.open_log(QUEUE), *persistent("a"))
+    shelf.store.save(QUEUE)
+    shelf.write()
+    shelf.crash()
+    shelf.store.save(QUEUE)
+    shelf.write()
+    shelf.crash()
+    assert bodies(shelf.store.open_log(QUEUE)) == ["a"]
+
+
+def test_lanes_have_messages_of_their_own(shelf: Shelf) -> None:
+    shelf.store.save(QUEUE)
+    for lane, body in ((0, "a"), (1, "b"), (255, "c")):
+        append(shelf.store.open_log(QUEUE, lane), *persistent(body, body.upper()))
+    shelf.write()
+    shelf.crash()
+    lanes = {lane: shelf.store.open_log(QUEUE, lane) for lane in (255, 1, 0, 7)}
+    assert {lane: bodies(log) for lane, log in lanes.items()} == {0: ["a", "A"], 1: ["b", "B"], 255: ["c", "C"], 7: []}
+    lanes[1].remove([1])
+    lanes[255].note_returns(2, 3)
+    for log in lanes.values():
+        log.close(2)
+    shelf.store.close()
+    shelf.write()
+    shelf.crash()
+    assert shelf.store.was_closed
+    kept = {lane: shelf.store.open_log(QUEUE, lane).kept for lane in (0, 1, 255, 7)}
+    assert {lane: (each.count, each.delivered, each.returns) for lane, each in kept.items()} == {
+        0: (2, 2, {}),
+        1: (1, 2, {}),
+        255: (2, 2, {2: 3}),
+        7: (0, 1, {}),
+    }
+
+
+def test_lanes_of_a_queue_that_does_not_survive(shelf: Shelf) -> None:
+    queue = QueueRecord("/", "q")
+    lanes = [shelf.store.open_log(queue, lane) for lane in (0, 1)]
+    for log, body in zip(lanes, "ab", strict=True):
+        log.append(1, persistent(body), 1, True)
+    assert [bodies(log) for log in lanes] == [["a"], ["b"]]
+
+
+def test_a_deleted_queue_goes_with_lanes_that_nobody_has_opened(shelf: Shelf) -> None:
+    shelf.store.save(QUEUE)
+    for lane in (0, 1, 2):
+        log = shelf.store.open_log(QUEUE, lane)
+        append(log, *persistent("a", "b", "c"))
+        log.remove([2])
+        log.note_returns(3, 1)
+    shelf.write()
+    shelf.crash()
+    opened = shelf.store.open_log(QUEUE, 1)
+    shelf.store.erase(QUEUE)
+    opened.drop()
+    shelf.write()
+    assert (list(shelf.main.heads()), shelf.main.states(), list(shelf.main.returns())) == ([], {}, [])
+
+
+def test_a_queue_and_an_exchange_of_one_name_do_not_meet(shelf: Shelf) -> None:
+    exchange = ExchangeRecord("/", "q", "x-delayed-message", durable=True)
+    for record, body in ((QUEUE, "a"), (exchange, "b")):
+        shelf.store.save(record)
+        append(shelf.store.open_log(record), *timed(5000, body))
+    shelf.write()
+    shelf.crash()
+    assert bodies(shelf.store.open_log(exchange)) == ["b"]
+    shelf.store.erase(exchange)
+    shelf.write()
+    shelf.crash()
+    log = shelf.store.open_log(QUEUE)
+    assert (bodies(log), log.kept.timed) == (["a"], True)
+
+
+def test_an_exchange_from_before_exchanges_had_messages_gets_an_id_when_it_is_declared_anew(shelf: Shelf) -> None:
+    exchange = ExchangeRecord("/", "x", "direct", durable=True)
+    shelf.store.main.put(record_key(exchange), encode_record(exchange, 0))
+    shelf.write()
+    shelf.crash()
+    assert list(shelf.store.records()) == [exchange]
+    shelf.store.erase(exchange)
+    shelf.store.save(exchange)
+    append(shelf.store.open_log(exchange), *persistent("a"))
+    shelf.write()
+    assert [(log, first) for log, first, _ in shelf.main.heads()] == [(1, 1)]
+
+
+def test_returns_of_messages_that_are_not_there_are_forgotten_at_the_start(shelf: Shelf) -> None:
+    shelf.store.main.put(returns_key(9, 1), encode_returns({1: 1}))
+    shelf.write()
+    shelf.crash()
+    assert list(shelf.main.returns()) == []
+
+
+# Features that the broker builds on it
+
+
+def test_priorities_survive(host: Host) -> None:
+    peer = host.join()
+    peer.session.declare_queue("q", durable=True, arguments={"x-max-priority": 5})
+    for priority, body in ((0, "a"), (5, "b"), (2, "c"), (9, "d"), (0, "e")):
+        peer.session.publish("", "q", body.encode(), Properties(delivery_mode=2, priority=priority))
+    host.write()
+    assert host.crash().empty("q") == ["b*", "d*", "c*", "a*", "e*"]
+    host.write()
+    assert host.chunks() == []
+
+
+def test_deadlines_survive(host: Host) -> None:
+    peer = host.join()
+    peer.session.declare_queue("q", durable=True, arguments={"x-message-ttl": 5000})
+    publish(peer, "a")
+    host.write()
+    got = host.crash().session.get("q")
+    assert got is not None
+    assert isinstance(got[2], TimedMessage)
+    assert got[2].deadline == host.broker.timers.now() + 5000
+
+
+def test_how_often_a_message_came_back_survives(host: Host) -> None:
+    peer = host.join()
+    peer.session.declare_queue("q", durable=True, arguments={"x-delivery-limit": 2})
+    publish(peer, "a", "b")
+    for tag, again in ((1, host.crash), (1, host.restart)):
+        assert peer.get("q") in ("a", "a*")
+        peer.session.requeue(tag)
+        host.write()
+        peer = again()
+    assert peer.get("q") == "a*"
+    peer.session.requeue(1)  # once too often
+    assert peer.empty("q") == ["b*"]
+    host.write()
+    assert (host.chunks(), list(host.main.returns())) == ([], [])
+
+
+def test_a_dead_letter_is_in_one_queue_or_the_other(host: Host) -> None:
+    peer = host.join()
+    arguments = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead"}
+    peer.session.declare_queue("q", durable=True, arguments=arguments)
+    peer.session.declare_queue("dead", durable=True)
+    publish(peer, "a", "b")
+    host.write()
+    peer.get("q")
+    peer.session.discard(1)
+    peer = host.crash()
+    assert (peer.get("q"), peer.get("dead")) == ("a*", None)
+    peer.session.discard(1)
+    host.main.next("fails")
+    assert not host.writer.write()
+    assert host.writer.relieve()
+    peer = host.crash()
+    assert (peer.get("q"), peer.get("dead")) == ("a*", None)
+    peer.session.discard(1)
+    host.writer.write()
+    peer = host.crash()
+    assert (peer.empty("q"), peer.empty("dead")) == (["b*"], ["a*"])

@@ -20,9 +20,13 @@ from amqpd.wire.properties import (
     headers,
     priority,
     reply_to,
+    user_id,
+    with_headers,
     with_reply_to,
+    without_expiration,
 )
-from tests.wire.strategies import any_short_strings, exact, longlongs, nearly, properties
+from amqpd.wire.tables import Table
+from tests.wire.strategies import any_short_strings, exact, field_tables, longlongs, nearly, properties
 
 PREFIX = b"\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05"  # class basic, weight 0, a body of 5 octets
 
@@ -137,21 +141,40 @@ def test_a_peek_sees_what_decoding_sees(properties: Properties) -> None:
     assert priority(header) == (properties.priority or 0)
     assert reply_to(header) == properties.reply_to
     assert expiration(header) == properties.expiration
+    assert user_id(header) == properties.user_id
     assert exact(headers(header)) == exact(decode_properties(header).headers or {})
+
+
+# Rewriting ------------------------------------------------------------------------------------------------------------
 
 
 @given(longlongs, properties, any_short_strings)
 def test_only_reply_to_is_rewritten(body_size: int, properties: Properties, address: str) -> None:
     header = encode_header(body_size, properties)
 
-    assert with_reply_to(header, address) == encode_header(body_size, replace(properties, reply_to=address))
+    assert with_reply_to(header, address) == build_by_grammar(body_size, replace(properties, reply_to=address))
+
+
+@given(longlongs, properties, field_tables)
+def test_only_the_headers_are_rewritten(body_size: int, properties: Properties, table: Table) -> None:
+    header = encode_header(body_size, properties)
+
+    assert with_headers(header, table) == build_by_grammar(body_size, replace(properties, headers=table))
+
+
+@given(longlongs, properties)
+def test_only_the_expiration_is_taken_out(body_size: int, properties: Properties) -> None:
+    header = encode_header(body_size, properties)
+
+    assert without_expiration(header) == build_by_grammar(body_size, replace(properties, expiration=None))
 
 
 def test_rewriting_keeps_octets_that_decoding_would_not() -> None:
     doubled = b"\x00\x00\x00\x06\x01aV\x01aV"  # a key that comes twice
-    header = PREFIX + b"\x22\x00" + doubled + b"\x01x"
+    header = PREFIX + b"\x23\x00" + doubled + b"\x01x\x010"
 
-    assert with_reply_to(header, "there") == PREFIX + b"\x22\x00" + doubled + b"\x05there"
+    assert with_reply_to(header, "there") == PREFIX + b"\x23\x00" + doubled + b"\x05there\x010"
+    assert without_expiration(header) == PREFIX + b"\x22\x00" + doubled + b"\x01x"
 
 
 def test_class_weight_and_body_size_are_not_looked_at() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from amqpd.amqp.channel import Channel
 from amqpd.amqp.handlers.queue import queue_name
-from amqpd.broker.arguments import consumer_arguments_without_effect
 from amqpd.errors import NotAllowed, NotImplementedByServer
 from amqpd.wire.methods import (
     BasicCancel,
@@ -37,9 +36,6 @@ def on_basic_consume(channel: Channel, method: BasicConsume) -> Method:
     tag = channel.session.consume(
         queue_name(channel, method.queue), method.consumer_tag, method.no_ack, method.exclusive, method.arguments
     )
-    ignored = consumer_arguments_without_effect(method.arguments)
-    if ignored:
-        channel.report("consumer_arguments_without_effect", consumer=tag, arguments=ignored)
     return BasicConsumeOk(consumer_tag=tag)
 
 

@@ -7,7 +7,6 @@ empty name stands for the queue declared last on the channel.
 from collections.abc import Callable
 
 from amqpd.amqp.channel import Channel
-from amqpd.broker.arguments import queue_arguments_without_effect
 from amqpd.errors import NotFound
 from amqpd.wire.methods import (
     Method,
@@ -42,7 +41,6 @@ def _bound_by(channel: Channel, method: QueueBind | QueueUnbind) -> tuple[str, s
 
 
 def on_queue_declare(channel: Channel, method: QueueDeclare) -> Method:
-    is_new = not method.passive and not channel.session.has_queue(method.queue)
     if method.passive:
         state = channel.session.check_queue(method.queue)
     else:
@@ -51,9 +49,6 @@ def on_queue_declare(channel: Channel, method: QueueDeclare) -> Method:
         )
     name, message_count, consumer_count = state
     channel.last_queue = name
-    ignored = queue_arguments_without_effect(method.arguments)
-    if is_new and ignored:
-        channel.report("queue_arguments_without_effect", queue=name, arguments=ignored)
     return QueueDeclareOk(queue=name, message_count=message_count, consumer_count=consumer_count)
 
 

@@ -1,0 +1,481 @@
+"""A queue: messages in order, the rules they are under, and the consumers that take turns at them.
+
+What is ready, and in which order it leaves, is the backlog's; who is next to get it, is the turns'. A queue without
+rules (arguments and policies, see rules.py) and a message without an expiration take the short way through
+:meth:`Queue.enqueue` and :meth:`Queue.perform`; what rules ask for begins where ``_watches`` or ``_inspects`` is true.
+
+Time: a message that can expire is kept as a :class:`TimedMessage`, and looked at when it is the first, as in RabbitMQ:
+one that has expired behind another that has not stays, and counts. So a queue needs one timer, for its first message.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from amqpd.broker.admission import expiration_ms
+from amqpd.broker.dead_letter import with_delivery_count
+from amqpd.broker.deduplication import deduplicator_of
+from amqpd.broker.host import Host
+from amqpd.broker.message import FLAGS_AT, HAS_EXPIRATION, Message, TimedMessage
+from amqpd.broker.queues.backlog import Backlog
+from amqpd.broker.queues.priority import PriorityBacklog
+from amqpd.broker.queues.rules import PLAIN, Overflow, QueueRules
+from amqpd.broker.queues.subscriber import Subscriber
+from amqpd.broker.queues.turns import Turns
+from amqpd.broker.queues.unused import Unused
+from amqpd.broker.records import QueueRecord
+from amqpd.broker.sink import Sink
+from amqpd.broker.statistics import QueueStatistics
+from amqpd.broker.timers import Timer, Timers
+from amqpd.errors import AccessRefused
+
+EXPIRED, MAXLEN, REJECTED, DELIVERY_LIMIT = "expired", "maxlen", "rejected", "delivery_limit"
+"""Why a message leaves without having been acknowledged: the reasons that x-death gives."""
+
+DROP_AT_ONCE = 4096
+"""Messages that expire at a time. The rest follows a moment later, so that no million of them stops the broker. A queue
+that is at it may tell basic.get that it is empty."""
+
+EVERYTHING = 1 << 62
+
+
+class Queue(Sink):
+    """One queue of one virtual host.
+
+    ``owner`` is the connection an exclusive queue belongs to, as an opaque object. ``volatile`` marks the queue behind
+    a direct reply-to consumer: it can be published to and probed, but is nobody's to list, bind or consume from. A
+    queue that was kept starts with its messages.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_deduplicator",
+        "_has_lanes",
+        "_host",
+        "_inspects",
+        "_returns",
+        "_settles",
+        "_timed",
+        "_timer",
+        "_turns",
+        "_unused",
+        "_watches",
+        "acked",
+        "active",
+        "delivered",
+        "name",
+        "owner",
+        "published",
+        "record",
+        "redelivered",
+        "rules",
+        "single_active",
+        "subscribers",
+        "unacked",
+        "volatile",
+    )
+
+    def __init__(
+        self,
+        record: QueueRecord,
+        host: Host,
+        owner: object | None = None,
+        volatile: bool = False,
+        rules: QueueRules = PLAIN,
+    ) -> None:
+        super().__init__()
+        self.record = record
+        self.name = record.name
+        self.owner = owner
+        self.volatile = volatile
+        self.rules = PLAIN
+        self.subscribers: list[Subscriber] = []
+        self.single_active = record.arguments.get("x-single-active-consumer") is True
+        self.active: Subscriber | None = None  # the one that gets all, if single_active
+        self.unacked = 0
+        self.published = 0
+        self.delivered = 0
+        self.redelivered = 0
+        self.acked = 0
+        self._host = host
+        self._backlog = self._make_backlog()
+        self._turns = Turns()
+        self._deduplicator = deduplicator_of(record.arguments, host.timers.now)
+        self._unused = Unused(self, host)
+        self._timer = Timer(host.timers, self)
+        self._timed = self._backlog.kept_timed  # whether there may be messages that expire
+        self._returns = dict(self._backlog.kept_returns)  # by position, of messages that came back
+        self._has_lanes = isinstance(self._backlog, PriorityBacklog)
+        self._settles = self._backlog.has_log  # whether anybody is to know what is settled
+        self._watches = False  # whether arrivals are looked at
+        self._inspects = False  # whether departures are
+        self.apply_rules(rules)
+
+    def _make_backlog(self) -> Backlog:
+        record, host = self.record, self._host
+        arrived = partial(host.agenda.schedule, self)
+        if self.volatile:
+            return Backlog(None, False, host.windows, arrived)
+        highest = record.arguments.get("x-max-priority")
+        if isinstance(highest, int):
+            return PriorityBacklog(highest, partial(host.open_log, record), record.survives, host.windows, arrived)
+        return Backlog(host.open_log(record), record.survives, host.windows, arrived)
+
+    def __str__(self) -> str:
+        return f"queue '{self.name}' in vhost '{self.record.vhost}'"
+
+    @property
+    def timers(self) -> Timers:
+        """What can be done later by whoever has to do with this queue."""
+        return self._host.timers
+
+    @property
+    def ready(self) -> int:
+        """How many messages can be handed out: never handed out yet, or come back."""
+        return len(self._backlog)
+
+    @property
+    def ready_bytes(self) -> int:
+        """Octets of the bodies of those."""
+        return self._backlog.octets
+
+    def apply_rules(self, rules: QueueRules) -> None:
+        """From now on these rules hold. A message that is there keeps the deadline that it got when it came."""
+        self.rules = rules
+        self._watches = rules.about_arrivals or self._deduplicator is not None or self._has_lanes
+        self._settles = self._settles or rules.delivery_limit is not None
+        self._inspects = self._has_lanes or self._timed or rules.delivery_limit is not None or bool(self._returns)
+        self._unused.limit(rules.expires)
+        self._drop_head()
+        if self._timed:  # and there may be another first one now
+            self._host.agenda.schedule(self)
+
+    # Messages in
+
+    def enqueue(self, messages: Sequence[Message], octets: int) -> int:
+        if self._watches or messages[0].header[FLAGS_AT] & HAS_EXPIRATION:
+            return self._enqueue_watched(messages, octets)
+        self._backlog.ready.extend(messages, octets)
+        self.published += len(messages)
+        if self._turns.ring:
+            self._host.agenda.schedule(self)
+        return 0
+
+    def _enqueue_watched(self, messages: Sequence[Message], octets: int) -> int:
+        """The same where an arrival is looked at: it may be a duplicate, it may expire, or be one too many."""
+        size = len(messages[0].body)  # of each of them, since they have one header
+        rules = self.rules
+        now = self._host.timers.now()
+        ttl = expiration_ms(messages[0].header)
+        if rules.message_ttl is not None:
+            ttl = rules.message_ttl if ttl is None else min(ttl, rules.message_ttl)
+        if ttl is not None:
+            self._timed = self._inspects = True
+            messages = [TimedMessage(each.address, each.header, each.body, now + ttl) for each in messages]
+        refused = 0
+        if rules.limited and rules.overflow is not Overflow.DROP_HEAD:
+            refused = self._take_what_fits(messages, size, now)
+        else:
+            self._take_in(messages, size, now)
+            self._drop_head()
+        if ttl == 0:
+            self._drop_expired(now)
+        if self._timed:
+            self._set_timer()
+        return refused
+
+    def _take_in(self, messages: Sequence[Message], size: int, now: int) -> None:
+        """They come in; and where there are limits of length or time, consumers have them before those count.
+
+        A TTL of 0 is for who is there to take the message: for them it is still the moment before ``now``.
+        """
+        if self._deduplicator is not None:
+            messages = [message for message in messages if not self._deduplicator.is_duplicate(message)]
+            if not messages:
+                return
+        self._backlog.extend(messages, size * len(messages))
+        self.published += len(messages)
+        if self._turns.ring:
+            self.perform(now - 1)
+
+    def _take_what_fits(self, messages: Sequence[Message], size: int, now: int) -> int:
+        """Take in messages as long as there is room for them. Returns how many were refused."""
+        taken, count = 0, len(messages)
+        while taken < count:
+            space = self._space(size)
+            if space <= 0:
+                break
+            self._take_in(messages[taken : taken + space], size, now)
+            taken += space
+        refused = max(0, count - taken)
+        if refused and self.rules.overflow is Overflow.REJECT_PUBLISH_DLX:
+            self._bury((), messages[taken:], MAXLEN)
+        return refused
+
+    def _space(self, size: int) -> int:
+        """How many more messages of a size fit."""
+        rules = self.rules
+        space = EVERYTHING if rules.max_length is None else rules.max_length - self.ready
+        if rules.max_length_bytes is not None:
+            octets = rules.max_length_bytes - self.ready_bytes
+            space = min(space, octets // size if size else octets + 1)
+        return space
+
+    def requeue(self, position: int, message: Message) -> None:
+        """A message comes back unsettled, to its old place; from now on it is a redelivery."""
+        self.unacked -= 1
+        if not self.exists:
+            return
+        limit = self.rules.delivery_limit
+        if limit is not None:
+            returns = self._returns.get(position, 0) + 1
+            if returns > limit:
+                self._drop([position], [message], DELIVERY_LIMIT)
+                return
+            self._returns[position] = returns
+            self._backlog.note_returns(position, returns)
+        self._backlog.give_back(position, message)
+        self._drop_head()
+        if self._turns.ring or self._timed:
+            self._host.agenda.schedule(self)
+
+    # Messages out
+
+    def perform(self, now: int = 0) -> None:
+        """Hand ready messages to the consumers in the ring, one each in turn, or as many as it takes to the only one.
+
+        ``now``: which time it is, for whoever has looked already.
+        """
+        if self._timed:
+            now = now or self._host.timers.now()
+            self._drop_expired(now)
+        turns, backlog = self._turns, self._backlog
+        if backlog.ready.paged and turns.ring:
+            backlog.ready.read_ahead()
+        while (ring := turns.ring) and (backlog.ready.in_memory or backlog.returned):
+            subscriber = ring[0]
+            credit = subscriber.credit()
+            room = subscriber.room()
+            if credit <= 0 or room <= 0:
+                turns.skip()
+                continue
+            if len(ring) > 1:
+                credit = 1
+                ring.rotate(-1)
+            if self._inspects or backlog.returned:
+                positions, messages, redelivered = self._take(min(credit, DROP_AT_ONCE), room, now)
+                if not messages:  # all had expired, and so may have many more
+                    break
+            else:
+                positions, messages, redelivered = backlog.ready.take(credit, room)
+            self._count_out(positions, redelivered, subscriber.no_ack)
+            subscriber.deliver(positions, messages, redelivered)
+        if self._timed:
+            self._set_timer()
+
+    def get(self, no_ack: bool) -> tuple[int, Message, bool] | None:
+        """Take the first ready message: its position, itself, and whether it is a redelivery."""
+        self._unused.touch()
+        now = self._host.timers.now()
+        for _ in range(DROP_AT_ONCE):
+            self._backlog.read_now()
+            if not self.ready:  # what could not be read is not there
+                break
+            positions, messages, redelivered = self._take(1, 1, now)
+            if messages:
+                self._count_out(positions, redelivered, no_ack)
+                if self._timed:  # the next one is the first now
+                    self._drop_expired(now)
+                    self._set_timer()
+                return positions[0], messages[0], redelivered
+        return None
+
+    def _take(self, limit: int, room: int, now: int) -> tuple[Sequence[int], list[Message], bool]:
+        """The first messages that have not expired: maybe none, though there are more."""
+        positions, messages, redelivered = self._backlog.take(limit, room)
+        if self._timed:
+            positions, messages = self._without_expired(positions, messages, now)
+        if redelivered and self._returns:
+            counts = [self._returns.get(position) for position in positions]
+            messages = [
+                message if count is None else with_delivery_count(message, count)
+                for message, count in zip(messages, counts, strict=True)
+            ]
+        return positions, messages, redelivered
+
+    def _without_expired(
+        self, positions: Sequence[int], messages: list[Message], now: int
+    ) -> tuple[Sequence[int], list[Message]]:
+        """Each of these has been the first in its turn, so what has expired is dropped."""
+        dead = {
+            n for n, message in enumerate(messages) if isinstance(message, TimedMessage) and message.deadline <= now
+        }
+        if not dead:
+            return positions, messages
+        self._drop([positions[n] for n in sorted(dead)], [messages[n] for n in sorted(dead)], EXPIRED)
+        alive = [n for n in range(len(messages)) if n not in dead]
+        return [positions[n] for n in alive], [messages[n] for n in alive]
+
+    def complete(self, positions: Sequence[int]) -> None:
+        """Messages that were handed out are acknowledged."""
+        self.acked += len(positions)
+        self.unacked -= len(positions)
+        if self._settles and self.exists:
+            self._settle(positions)
+
+    def discard(self, positions: Sequence[int], messages: Sequence[Message]) -> None:
+        """Messages that were handed out were refused for good."""
+        self.unacked -= len(positions)
+        if self.exists:
+            self._drop(positions, messages, REJECTED)
+
+    def purge(self) -> int:
+        """Drop what is ready, not what is unacked. Returns how many messages that were."""
+        count = self.ready
+        for position in self._backlog.among(self._returns):
+            del self._returns[position]
+        self._backlog.clear()
+        return count
+
+    def _count_out(self, positions: Sequence[int], redelivered: bool, no_ack: bool) -> None:
+        count = len(positions)
+        self.delivered += count
+        if redelivered:
+            self.redelivered += count
+        if not no_ack:
+            self.unacked += count
+        elif self._settles:
+            self._settle(positions)
+
+    def _settle(self, positions: Sequence[int], moved: bool = False) -> None:
+        self._backlog.settle(positions, moved)
+        if self._returns:
+            for position in positions:
+                self._returns.pop(position, None)
+
+    # Messages that leave otherwise
+
+    def _drop_head(self) -> None:
+        """While there are more than may be, the first ones go."""
+        rules, backlog = self.rules, self._backlog
+        if rules.overflow is not Overflow.DROP_HEAD:
+            return
+        if rules.max_length is not None:
+            while len(backlog) > rules.max_length:
+                self._drop_first(len(backlog) - rules.max_length, MAXLEN)
+        if rules.max_length_bytes is not None:
+            while backlog.octets > rules.max_length_bytes:
+                self._drop_first(1, MAXLEN)
+
+    def _drop_expired(self, now: int) -> None:
+        """As long as the first message has expired, it goes."""
+        positions: list[int] = []
+        messages: list[Message] = []
+        while (
+            isinstance(first := self._backlog.first(), TimedMessage)
+            and first.deadline <= now
+            and len(messages) < DROP_AT_ONCE
+        ):
+            (position,), (message,), _ = self._backlog.take(1, 1)
+            positions.append(position)
+            messages.append(message)
+        if messages:
+            self._drop(positions, messages, EXPIRED)
+
+    def _drop_first(self, count: int, reason: str) -> None:
+        self._backlog.read_now()
+        positions, messages, _ = self._backlog.take(count, EVERYTHING)
+        if messages:
+            self._drop(positions, messages, reason)
+
+    def _drop(self, positions: Sequence[int], messages: Sequence[Message], reason: str) -> None:
+        """They leave, and go to the dead letter exchange if there is one."""
+        if self.rules.dead_letter_exchange is None:
+            self._settle(positions)
+        self._bury(positions, messages, reason)
+
+    def _bury(self, positions: Sequence[int], messages: Sequence[Message], reason: str) -> None:
+        self._host.count_dropped(reason, len(messages))
+        if self.rules.dead_letter_exchange is not None:
+            self._host.dead_letter(self, reason, positions, messages)
+
+    def buried(self, position: int) -> None:
+        """A message that had to leave is published to the dead letter exchange: it is gone from here."""
+        if self._settles and self.exists:
+            self._settle((position,), moved=True)
+
+    def _set_timer(self) -> None:
+        """Wake up when the first message expires."""
+        first = self._backlog.first()
+        if isinstance(first, TimedMessage):
+            self._timer.set(first.deadline)
+        else:
+            self._timer.cancel()
+
+    # Consumers
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """A consumer joins. AccessRefused: one of them, new or old, wants the queue for itself."""
+        if self.subscribers and (subscriber.exclusive or self.subscribers[0].exclusive):
+            raise AccessRefused(f"{self} in exclusive use")
+        if subscriber.exclusive and self.single_active:
+            raise AccessRefused(f"{self} in exclusive use")
+        self.subscribers.append(subscriber)
+        self._unused.touch()
+        if not self.single_active:
+            self._let_in(subscriber)
+        elif self.active is None:
+            self.active = subscriber
+            self._let_in(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        self.subscribers.remove(subscriber)
+        self._unused.touch()
+        self._turns.remove(subscriber)
+        if subscriber is self.active:
+            # Of those that wait, the first of the highest priority.
+            self.active = max(self.subscribers, key=lambda waiting: waiting.priority, default=None)
+            if self.active is not None:
+                self._let_in(self.active)
+
+    def activate(self, subscriber: Subscriber) -> None:
+        """A consumer that was idle may be able to take messages again."""
+        if subscriber.idle:
+            self._let_in(subscriber)
+
+    def _let_in(self, subscriber: Subscriber) -> None:
+        self._turns.add(subscriber)
+        self._host.agenda.schedule(self)
+
+    def touch(self) -> None:
+        """Someone has declared the queue again: it is in use."""
+        self._unused.touch()
+
+    def dissolve(self) -> list[Subscriber]:
+        """The queue is deleted: its messages and consumers go. Returns the consumers that it had."""
+        self.exists = False
+        gone, self.subscribers = self.subscribers, []
+        self.active = None
+        self._backlog.drop()
+        self._turns.clear()
+        self._timer.drop()
+        self._unused.drop()
+        return gone
+
+    def close(self) -> None:
+        """The broker stops: the log learns what was never handed out."""
+        self._backlog.close()
+
+    def statistics(self) -> QueueStatistics:
+        return QueueStatistics(
+            vhost=self.record.vhost,
+            name=self.name,
+            durable=self.record.durable,
+            ready=self.ready,
+            unacked=self.unacked,
+            consumers=len(self.subscribers),
+            published=self.published,
+            delivered=self.delivered,
+            redelivered=self.redelivered,
+            acked=self.acked,
+            ready_bytes=self.ready_bytes,
+        )
