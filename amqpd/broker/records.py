@@ -87,7 +87,7 @@ class UserRecord:
     """``password_hash`` is RabbitMQ's form of it, see auth/passwords.py; empty: none. ``tags`` stand between commas."""
 
     name: str
-    password_hash: str
+    password_hash: str = field(repr=False)  # and so it gets into no log
     hashing_algorithm: str
     tags: str = ""
 

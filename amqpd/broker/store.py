@@ -63,7 +63,7 @@ class QueueLog:
 
     def append(self, position: int, messages: Sequence[Message], octets: int, paged: bool) -> None:
         """Keep these; the first has ``position``, each further one the next. Their bodies have ``octets`` in all.
-        What is a :class:`TimedMessage` comes back as one.
+        What is a :class:`TimedMessage` comes back as one; those that come together have one deadline, or none has.
 
         In a durable queue the persistent ones shall survive a crash. ``paged``: the queue lets go of them, so all must
         be kept, transient ones as long as the process lives. The others are passed over.

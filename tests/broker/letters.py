@@ -42,7 +42,7 @@ class Letter:
     def size(self) -> int:
         """Octets of its body: the same for all of a run."""
         run, place = divmod(self.number, RUN)
-        return 8 + run * 37 % 300 if place else 0
+        return 20 + run * 140 % 300 if place else 0
 
     @property
     def body(self) -> bytes:

@@ -309,7 +309,7 @@ class Model(RuleBasedStateMachine):
         """Where arrivals are looked at, consumers have them at once. (In the midst of a commit the model has settled
         already what the broker has not.)"""
         if line.ready and not self.is_committing:
-            assert self.is_reading(line.name) or not line.someone_waits()
+            assert self.is_reading(line.name) or self.is_dropping(line) or not line.someone_waits()
 
     def comes_back(self, name: str, message: Message) -> None:
         self.lines[name].take_back(letter_of(message))
@@ -328,10 +328,11 @@ class Model(RuleBasedStateMachine):
             self.refused.update(letters)
             line.arriving = []
         else:
-            if reason == MAXLEN and line.is_taking_in:
+            now = self.now()
+            if line.is_taking_in and not any(line.has_expired(letter, now - 1) for letter in letters):
                 self.check_nobody_waits(line)
             for letter in letters:
-                line.drop(letter, reason, self.now())
+                line.drop(letter, reason, now)
         self.dropped[reason] += len(letters)
         if line.dead_letter_exchange is not None:
             self.dead += [(line, letter, reason) for letter in letters]
@@ -611,12 +612,16 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def no_message_waits_for_which_there_is_a_taker(self) -> None:
         for line in self.lines.values() if not self.holders else ():
-            if line.ready and not self.is_reading(line.name):
+            if line.ready and not self.is_reading(line.name) and not self.is_dropping(line):
                 assert not line.someone_waits()
 
     def is_reading(self, name: str) -> bool:
         """Whether a queue's next messages are on their way from the disk."""
         return False
+
+    def is_dropping(self, line: Line) -> bool:
+        """Whether what has expired in front will go a moment later."""
+        return line.has_expired(line.ready[0], self.now()) and self.broker.timers.due <= self.now()
 
     @invariant()
     def no_confirm_waits_for_what_is_safe(self) -> None:

@@ -23,7 +23,19 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues import ready
 from amqpd.wire.tables import Table
 from tests.broker.letters import letter_of
-from tests.broker.model import EVERYWHERE, LONG, QUEUES, SETTINGS, Line, Model, addresses, runs, settlements, which
+from tests.broker.model import (
+    EVERYWHERE,
+    LONG,
+    QUEUES,
+    SETTINGS,
+    Line,
+    Model,
+    addresses,
+    prefetches,
+    runs,
+    settlements,
+    which,
+)
 from tests.broker.support import Disk, HandClock
 
 WINDOWS = {"WINDOW_MIN": 600, "WINDOWS_MAX": 1500, "READ_AHEAD_BELOW": 500}
@@ -40,7 +52,7 @@ asked_for = st.fixed_dictionaries(
     {
         "x-message-ttl": maybe(st.sampled_from([0, 3, 10])),
         "x-max-length": maybe(st.integers(0, 5)),
-        "x-max-length-bytes": maybe(st.integers(0, 900)),
+        "x-max-length-bytes": maybe(st.integers(0, 40).map(lambda n: 20 * n)),
         "x-overflow": st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),
         "x-max-priority": maybe(st.integers(0, 3)),
         "x-delivery-limit": maybe(st.integers(0, 2)),
@@ -132,13 +144,14 @@ class DiskModel(Model):
     # Messages out
 
     @precondition(lambda self: self.lines)
-    @rule(number=which, queue=which, rounds=st.integers(1, 4), how=settlements, pulls=st.booleans())
-    def work(self, number: int, queue: int, rounds: int, how: str, pulls: bool) -> None:
-        """An application is at work: what it does with one message, it does with the next ones."""
-        if not pulls:
+    @rule(number=which, queue=which, rounds=st.integers(0, 4), how=settlements, prefetch=prefetches)
+    def work(self, number: int, queue: int, rounds: int, how: str, prefetch: int) -> None:
+        """An application is at work: what it does with some messages, it does with the next ones."""
+        if prefetch:
+            self.qos(number, prefetch, False)
             self.consume(number, queue, False, False)
         for _ in range(rounds):
-            if pulls:
+            if not prefetch:
                 self.get(number, queue, False)
             self.settle_all(number, how)
             self.end_transaction(number, True)
@@ -160,6 +173,15 @@ class DiskModel(Model):
         if not self.holders and self.broker.timers.due > self.now():
             for line in self.lines.values():
                 assert not line.ready or self.is_reading(line.name) or not line.has_expired(line.ready[0], self.now())
+
+    @invariant()
+    def queues_know_who_is_active_and_what_came_back(self) -> None:
+        for line in self.lines.values():
+            queue = self.broker.vhosts["/"].queues[line.name]
+            assert len(queue._returns) == len(line.returns)
+            assert (queue.active is None) == (line.active is None)
+            if line.active is not None:
+                assert line.active.actor.takers[queue.active.tag] is line.active
 
     # The disk
 

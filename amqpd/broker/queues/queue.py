@@ -47,6 +47,7 @@ class Queue(Sink):
     """
 
     __slots__ = (
+        "_agenda",
         "_backlog",
         "_deduplicator",
         "_has_lanes",
@@ -96,6 +97,7 @@ class Queue(Sink):
         self.delivered = 0
         self.redelivered = 0
         self.acked = 0
+        self._agenda = host.agenda
         self._host = host
         self._backlog = self._make_backlog()
         self._turns = Turns()
@@ -112,7 +114,7 @@ class Queue(Sink):
 
     def _make_backlog(self) -> Backlog:
         record, host = self.record, self._host
-        arrived = partial(host.agenda.schedule, self)
+        arrived = partial(self._agenda.schedule, self)
         if self.volatile:
             return Backlog(None, False, host.windows, arrived)
         highest = record.arguments.get("x-max-priority")
@@ -147,7 +149,7 @@ class Queue(Sink):
         self._unused.limit(rules.expires)
         self._drop_head()
         if self._timed:  # and there may be another first one now
-            self._host.agenda.schedule(self)
+            self._agenda.schedule(self)
 
     # Messages in
 
@@ -157,7 +159,7 @@ class Queue(Sink):
         self._backlog.ready.extend(messages, octets)
         self.published += len(messages)
         if self._turns.ring:
-            self._host.agenda.schedule(self)
+            self._agenda.schedule(self)
         return 0
 
     def _enqueue_watched(self, messages: Sequence[Message], octets: int) -> int:
@@ -236,7 +238,7 @@ class Queue(Sink):
         self._backlog.give_back(position, message)
         self._drop_head()
         if self._turns.ring or self._timed:
-            self._host.agenda.schedule(self)
+            self._agenda.schedule(self)
 
     # Messages out
 
@@ -248,25 +250,28 @@ class Queue(Sink):
         if self._timed:
             now = now or self._host.timers.now()
             self._drop_expired(now)
-        turns, backlog = self._turns, self._backlog
-        if backlog.ready.paged and turns.ring:
-            backlog.ready.read_ahead()
-        while (ring := turns.ring) and (backlog.ready.in_memory or backlog.returned):
+        ring, backlog = self._turns.ring, self._backlog
+        ready, returned = backlog.ready, backlog.returned
+        if ready.paged and ring:
+            ready.read_ahead()
+        while ring and (ready.in_memory or returned):
             subscriber = ring[0]
             credit = subscriber.credit()
             room = subscriber.room()
             if credit <= 0 or room <= 0:
-                turns.skip()
+                self._turns.skip()
+                ring = self._turns.ring
                 continue
             if len(ring) > 1:
                 credit = 1
                 ring.rotate(-1)
-            if self._inspects or backlog.returned:
+            if self._inspects or returned:
                 positions, messages, redelivered = self._take(min(credit, DROP_AT_ONCE), room, now)
                 if not messages:  # all had expired, and so may have many more
                     break
+                ready, returned = backlog.ready, backlog.returned  # of another lane, if there are lanes
             else:
-                positions, messages, redelivered = backlog.ready.take(credit, room)
+                positions, messages, redelivered = ready.take(credit, room)
             self._count_out(positions, redelivered, subscriber.no_ack)
             subscriber.deliver(positions, messages, redelivered)
         if self._timed:
@@ -444,7 +449,7 @@ class Queue(Sink):
 
     def _let_in(self, subscriber: Subscriber) -> None:
         self._turns.add(subscriber)
-        self._host.agenda.schedule(self)
+        self._agenda.schedule(self)
 
     def touch(self) -> None:
         """Someone has declared the queue again: it is in use."""
