@@ -502,17 +502,20 @@ class Session:
 
         Its receiver hears nothing any more.
         """
-        for consumer_tag in list(self.consumers):
-            self.cancel(consumer_tag)
-        if self.confirms is not None:
-            self.confirms.forget()
-        if self.transaction is not None:
-            self.transaction.rollback()
-        self._requeue(self.deliveries.withdraw_all())
-        self.receiver = self.deliveries.receiver = NOBODY
-        self.deliveries.forget()
-        self.confirms = None
-        self._agenda.settle()
+        self._agenda.hold()  # so that none of its consumers is handed what another one leaves
+        try:
+            for consumer_tag in list(self.consumers):
+                self.cancel(consumer_tag)
+            if self.confirms is not None:
+                self.confirms.forget()
+            if self.transaction is not None:
+                self.transaction.rollback()
+            self._requeue(self.deliveries.withdraw_all())
+            self.receiver = self.deliveries.receiver = NOBODY
+            self.deliveries.forget()
+            self.confirms = None
+        finally:
+            self._agenda.release()
 
     def _make_reply_queue(self, no_ack: bool) -> Queue:
         if not no_ack:

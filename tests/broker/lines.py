@@ -1,4 +1,4 @@
-"""A queue and a consumer as the model of the broker knows them: lists, sets, and what may be next."""
+"""A queue as the model of the broker knows it: lists, sets, and what may be next."""
 
 from bisect import insort
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from amqpd.wire.tables import Table
 from tests.broker.letters import Letter, letter_of
 
 if TYPE_CHECKING:
-    from tests.broker.model import Actor
+    from tests.broker.actors import Taker
 
 
 @dataclass(eq=False)
@@ -67,11 +67,10 @@ class Line:
         return "x-max-length" in self.arguments or "x-max-length-bytes" in self.arguments
 
     def has_room_for(self, letters: Sequence[Letter]) -> bool:
-        length = len(self.ready) + len(letters)
-        octets = self.octets + sum(letter.size for letter in letters)
-        return length <= self.arguments.get("x-max-length", length) and octets <= self.arguments.get(
-            "x-max-length-bytes", octets
-        )
+        there = [*self.ready, *letters]
+        octets = sum(letter.size for letter in there)
+        length_max = self.arguments.get("x-max-length", len(there))
+        return len(there) <= length_max and octets <= self.arguments.get("x-max-length-bytes", octets)
 
     def has_expired(self, letter: Letter, now: int) -> bool:
         return letter in self.deadlines and self.deadlines[letter] <= now
@@ -176,37 +175,10 @@ class Line:
             assert self.has_expired(letter, now)
             self.overtaken = self.ready[: self.ready.index(letter)]
             self.ready.remove(letter)
-        elif self.overflow == "drop-head":
-            assert reason == MAXLEN
+        else:
+            assert (reason, self.overflow) == (MAXLEN, "drop-head")
             assert self.ready[:1] == [letter]
             assert not self.has_room_for([])
             del self.ready[0]
         if self.dead_letter_exchange is None:
             self.settle(letter)
-
-
-@dataclass(eq=False)
-class Taker:
-    """A consumer, naively."""
-
-    actor: "Actor"
-    line: Line
-    no_ack: bool
-    exclusive: bool
-    unacked: int = 0
-
-    def has_credit(self) -> bool:
-        actor = self.actor
-        if self.no_ack or not actor.flowing:
-            return actor.flowing
-        within_own = not actor.prefetch or self.unacked < actor.prefetch
-        return within_own and (not actor.shared_prefetch or actor.outstanding < actor.shared_prefetch)
-
-
-@dataclass(frozen=True)
-class Out:
-    """A message that waits for its acknowledgement. What was pulled by get has no taker."""
-
-    line: Line
-    letter: Letter
-    taker: Taker | None

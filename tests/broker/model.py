@@ -13,7 +13,6 @@ import os
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from unittest.mock import patch
 
@@ -23,16 +22,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from amqpd.broker.broker import Broker
-from amqpd.broker.client import Client
 from amqpd.broker.message import Message, join_address, make_message
 from amqpd.broker.queues.queue import MAXLEN, REJECTED, Queue
 from amqpd.broker.queues.ready import MESSAGE_OVERHEAD
-from amqpd.broker.receiver import Receiver
 from amqpd.broker.topology import vhost
 from amqpd.errors import AccessRefused, PreconditionFailed
 from amqpd.wire.tables import Table
+from tests.broker.actors import PLENTY, Actor, Mark, Out, Taker
 from tests.broker.letters import RUN, Letter, letter_of
-from tests.broker.lines import Line, Out, Taker
+from tests.broker.lines import Line
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 SETTINGS = settings(
@@ -45,7 +43,6 @@ SETTINGS = settings(
 )
 
 ACTORS_MAX = 5
-PLENTY = 1 << 40  # octets of room
 QUEUES = ("durable", "one", "two")
 EVERYWHERE = ("amq.fanout", "")  # the address of all queues
 
@@ -54,110 +51,6 @@ addresses = st.sampled_from([("", "durable"), ("", "one"), ("", "two"), EVERYWHE
 runs = st.integers(1, 9)  # of messages
 prefetches = st.integers(0, 3)
 settlements = st.sampled_from(["complete", "requeue", "discard"])
-
-
-@dataclass
-class Mark:
-    """In a measure of the store's own, how far it must be for a confirm to come, and for it to have come."""
-
-    may: int = 0
-    must: int = 0
-
-
-class Actor(Receiver):
-    """An application with one session, and what it should know about it."""
-
-    def __init__(self, model: "Model", client: Client, transactional: bool) -> None:
-        self.model = model
-        self.client = client
-        self.session = client.open_session(self)
-        self.octets = PLENTY
-        self.flowing = True
-        self.prefetch = self.shared_prefetch = 0
-        self.last_tag = self.outstanding = 0
-        self.unacked: dict[int, Out] = {}
-        self.takers: dict[str, Taker] = {}
-        self.transactional = transactional
-        self.publications: list[list[Letter]] = []  # of the transaction, and what it has settled
-        self.settlements: list[tuple[str, dict[int, Out]]] = []
-        self.sent: list[tuple[Letter, Mark]] = []  # for each publish, when its confirm may come, and must
-        self.confirms = 0
-        if transactional:
-            self.session.select_transaction()
-        else:
-            self.session.select_confirms()
-
-    # What it hears
-
-    def room(self) -> int:
-        return self.octets
-
-    def deliver(self, consumer_tag: str, delivery_tag: int, redelivered: bool, messages: Sequence[Message]) -> None:
-        assert delivery_tag == self.last_tag + 1
-        taker = self.takers[consumer_tag]
-        assert taker.line.active in (None, taker)
-        for message in messages:
-            assert taker.has_credit()
-            assert self.octets > 0
-            self.octets -= len(message.body) + MESSAGE_OVERHEAD
-            letter = taker.line.take(message, redelivered, taker.no_ack, self.model.now())
-            self.last_tag += 1
-            if not taker.no_ack:
-                self.unacked[self.last_tag] = Out(taker.line, letter, taker)
-                taker.unacked += 1
-                self.outstanding += 1
-
-    def confirmed(self, sequence: int, multiple: bool) -> None:
-        assert not any(letter in self.model.refused for letter in self.answered(sequence, multiple))
-
-    def rejected(self, sequence: int, multiple: bool) -> None:
-        assert all(letter in self.model.refused for letter in self.answered(sequence, multiple))
-
-    def answered(self, sequence: int, multiple: bool) -> list[Letter]:
-        assert self.confirms < sequence <= len(self.sent)
-        assert multiple == (sequence > self.confirms + 1)
-        assert max(mark.may for _, mark in self.sent[:sequence]) <= self.model.safe()
-        answered, self.confirms = self.sent[self.confirms : sequence], sequence
-        return [letter for letter, _ in answered]
-
-    def cancelled(self, consumer_tag: str) -> None:
-        taker = self.takers.pop(consumer_tag)
-        assert not taker.line.exists
-
-    # What that means
-
-    def settle(self, how: str, outs: dict[int, Out]) -> None:
-        for out in outs.values():
-            out.line.unacked -= 1
-            if out.taker is not None:
-                out.taker.unacked -= 1
-                self.outstanding -= 1
-            if not out.line.exists:
-                continue
-            if how == "requeue":
-                out.line.coming_back.append(out.letter)
-            elif how == "discard":
-                out.line.rejected.append(out.letter)
-            else:
-                out.line.settle(out.letter)
-                out.line.acked += 1
-
-    def roll_back(self) -> None:
-        self.publications.clear()
-        for _, outs in self.settlements:
-            self.unacked |= outs
-        self.settlements.clear()
-
-    def recover(self) -> None:
-        outs, self.unacked = self.unacked, {}
-        self.settle("requeue", outs)
-
-    def end(self) -> None:
-        for taker in self.takers.values():
-            taker.line.leave(taker)
-        self.takers.clear()
-        self.roll_back()
-        self.recover()
 
 
 class WatchedQueue(Queue):
@@ -294,8 +187,7 @@ class Model(RuleBasedStateMachine):
             assert not line.arriving  # they were dropped, see there
         elif refused:
             assert (line.overflow, refused) == ("reject-publish", len(line.arriving))
-            # What had no time to live has made room by now.
-            assert line.life_of(line.arriving[0]) == 0 or not line.has_room_for(line.arriving[:1])
+            assert not line.has_room_for(line.arriving[:1])
             self.refused.update(line.arriving)
         elif line.arriving:
             assert not line.is_limited
@@ -323,10 +215,10 @@ class Model(RuleBasedStateMachine):
         line = self.lines[name]
         letters = [letter_of(message) for message in messages]
         if reason == MAXLEN and line.overflow == "reject-publish-dlx":
-            assert letters == line.arriving
+            assert letters == line.arriving[: len(letters)]
             assert not line.has_room_for(letters[:1])
             self.refused.update(letters)
-            line.arriving = []
+            del line.arriving[: len(letters)]
         else:
             now = self.now()
             if line.is_taking_in and not any(line.has_expired(letter, now - 1) for letter in letters):

@@ -124,6 +124,20 @@ def test_many_that_expire_at_once_do_so_a_part_at_a_time(peer: Peer, tick: Tick)
     assert peer.ready("q") == 0
 
 
+def test_what_waits_behind_it_does_not_wait_longer(broker: Broker, peer: Peer, tick: Tick) -> None:
+    peer.declare("q")
+    peer.session.qos(1)
+    peer.send("q", "a")
+    peer.send("q", "dead", expiration="5")
+    peer.send("q", "c")
+    tick(6)
+    broker.agenda.hold()  # two consumers come in one read
+    peer.session.consume("q", "one")
+    peer.session.consume("q", "two")
+    broker.agenda.release()
+    assert peer.took() == ["a", "c"]
+
+
 def test_it_goes_as_soon_as_it_is_the_first(peer: Peer, tick: Tick) -> None:
     peer.declare("q")
     peer.send("q", "live")

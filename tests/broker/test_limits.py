@@ -1,5 +1,6 @@
 """Queues that may not grow: x-max-length, x-max-length-bytes, x-overflow."""
 
+from amqpd.broker.message import make_message
 from amqpd.wire.properties import Properties
 from tests.broker.support import Peer
 
@@ -126,3 +127,11 @@ def test_nor_is_it_one_to_its_exchange(peer: Peer) -> None:
     assert peer.empty("q") == ["in the way"]
     peer.session.publish("x", "", b"again", once)
     assert peer.empty("q") == ["again"]
+
+
+def test_messages_with_a_ttl_of_0_do_not_get_into_each_others_way(peer: Peer) -> None:
+    peer.declare("q", x_message_ttl=0, x_max_length=1, x_overflow="reject-publish")
+    peer.session.select_confirms()
+    messages = [make_message("", "q", body) for body in (b"a", b"b")]
+    peer.session.publish_run(peer.session.route(messages[0].address), messages, 2)
+    assert peer.confirms == [(2, True)]

@@ -1,5 +1,5 @@
-"""The broker against a naive model of it, driven at random: with all that queues can be asked for, and in a time that
-is moved by hand.
+"""The broker against a naive model of it, driven at random: queues with limits of time and length, of priorities and
+deliveries, that dead-letter into each other, in a time that is moved by hand and with crashes.
 
 Here the broker's store is a :class:`Disk`, which is as naive as the model; tests/store/test_model.py runs the model on
 the durable store, with plain queues and a disk that stalls and fails.
@@ -23,12 +23,12 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues import ready
 from amqpd.wire.tables import Table
 from tests.broker.letters import letter_of
+from tests.broker.lines import Line
 from tests.broker.model import (
     EVERYWHERE,
     LONG,
     QUEUES,
     SETTINGS,
-    Line,
     Model,
     addresses,
     prefetches,
@@ -72,6 +72,7 @@ ways_of_the_dead = st.fixed_dictionaries(
 to_all = {"x-dead-letter-exchange": EVERYWHERE[0]}
 """From one queue only: on two ways to the same place, messages could become alike."""
 
+rounds = st.integers(0, 4)
 priorities = st.none() | st.integers(0, 4)
 expirations = st.sampled_from([None, None, None, "0", "3", "10"])
 
@@ -110,8 +111,11 @@ class DiskModel(Model):
         arguments=arguments(),
         paging=st.booleans(),
         backlog=st.lists(st.tuples(addresses, runs, st.booleans(), priorities, expirations), max_size=8),
+        works=st.lists(st.tuples(which, which, rounds, settlements, prefetches), max_size=8),
     )
-    def begin(self, arguments: dict[str, Table], paging: bool, backlog: list[tuple[Any, ...]]) -> None:
+    def begin(
+        self, arguments: dict[str, Table], paging: bool, backlog: list[tuple[Any, ...]], works: list[tuple[Any, ...]]
+    ) -> None:
         self.arguments = arguments
         self.is_paging = paging
         for name, value in WINDOWS.items() if paging else ():
@@ -119,6 +123,8 @@ class DiskModel(Model):
         super().begin([])
         for publication in backlog:
             self.publish(0, *publication)
+        for work in works:
+            self.work(*work)
 
     # Messages in
 
@@ -144,7 +150,7 @@ class DiskModel(Model):
     # Messages out
 
     @precondition(lambda self: self.lines)
-    @rule(number=which, queue=which, rounds=st.integers(0, 4), how=settlements, prefetch=prefetches)
+    @rule(number=which, queue=which, rounds=rounds, how=settlements, prefetch=prefetches)
     def work(self, number: int, queue: int, rounds: int, how: str, prefetch: int) -> None:
         """An application is at work: what it does with some messages, it does with the next ones."""
         if prefetch:

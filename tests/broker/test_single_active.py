@@ -28,6 +28,17 @@ def test_when_it_leaves_the_next_takes_over_what_it_had(join: Join) -> None:
     assert [one.took(), two.took(), three.took()] == [["a", "b"], ["a*", "b*", "c"], []]
 
 
+def test_a_session_that_leaves_hands_nothing_to_another_consumer_of_its_own(join: Join) -> None:
+    one, two = join(), join()
+    one.declare("q", x_single_active_consumer=True)
+    one.session.qos(1)
+    one.session.consume("q", "1")
+    one.session.consume("q", "2")
+    one.send("q", "a", "b")
+    one.leave()
+    assert two.empty("q") == ["a*", "b"]
+
+
 def test_of_those_that_wait_the_highest_priority_is_next(join: Join) -> None:
     one, two, three = join(), join(), join()
     one.declare("q", x_single_active_consumer=True)

@@ -174,13 +174,15 @@ class Queue(Sink):
             self._timed = self._inspects = True
             messages = [TimedMessage(each.address, each.header, each.body, now + ttl) for each in messages]
         refused = 0
-        if rules.limited and rules.overflow is not Overflow.DROP_HEAD:
-            refused = self._take_what_fits(messages, size, now)
-        else:
-            self._take_in(messages, size, now)
+        # With a TTL of 0 each one is taken or dead before the next one comes: no limit ever counts two.
+        for run in ((each,) for each in messages) if ttl == 0 else (messages,):
+            if rules.limited and rules.overflow is not Overflow.DROP_HEAD:
+                refused += self._take_what_fits(run, size, now)
+            else:
+                self._take_in(run, size, now)
+            if ttl == 0:
+                self._drop_expired(now)
             self._drop_head()
-        if ttl == 0:
-            self._drop_expired(now)
         if self._timed:
             self._set_timer()
         return refused
@@ -268,7 +270,12 @@ class Queue(Sink):
             if self._inspects or returned:
                 positions, messages, redelivered = self._take(min(credit, DROP_AT_ONCE), room, now)
                 if not messages:  # all had expired, and so may have many more
-                    break
+                    self._drop_expired(now)
+                    first = backlog.first()
+                    if isinstance(first, TimedMessage) and first.deadline <= now:
+                        break  # those are for the timer
+                    ready, returned = backlog.ready, backlog.returned
+                    continue
                 ready, returned = backlog.ready, backlog.returned  # of another lane, if there are lanes
             else:
                 positions, messages, redelivered = ready.take(credit, room)
