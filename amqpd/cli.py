@@ -51,7 +51,7 @@ def serve(config: str | None, **options: str | bool | None) -> None:
 
     \b
     SIGHUP reads the file of --definitions again and imports it while the broker runs; what is wrong in it is logged,
-    and nothing changes then.
+    and refuses all of it.
     """
     configuration = _load(config, **options)
     settings = configuration.settings

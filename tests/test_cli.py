@@ -229,6 +229,9 @@ def test_definitions_are_printed_or_written(kept: Path, tmp_path: Path) -> None:
     file = tmp_path / "dump.json"
     assert file.read_text() == printed.stdout
     assert file.stat().st_mode & 0o777 == 0o600  # there are hashes of passwords in it
+    file.chmod(0o644)
+    assert run("definitions", "export", "dump.json").exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
     vhost = json.loads(run("definitions", "export", "--vhost", "/").stdout)
     assert vhost["queues"][0].keys() == {"name", "durable", "auto_delete", "type", "arguments"}
 

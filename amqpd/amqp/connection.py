@@ -38,15 +38,7 @@ from amqpd.amqp.states import (
 from amqpd.broker.agenda import Work
 from amqpd.broker.broker import Broker
 from amqpd.broker.client import Client
-from amqpd.errors import (
-    AMQPError,
-    ConnectionForced,
-    HardError,
-    InternalError,
-    LoginRefused,
-    NotAllowed,
-    SoftError,
-)
+from amqpd.errors import AMQPError, ConnectionForced, HardError, InternalError, LoginRefused, NotAllowed, SoftError
 from amqpd.wire import fast, methods
 from amqpd.wire.constants import (
     FRAME_BODY,

@@ -61,6 +61,7 @@ class Session:
         self._tags = tags
         self._agenda = vhost.agenda
         self._reply_queue: Queue | None = None
+        self._closed = False
 
     # Publishing
 
@@ -482,7 +483,8 @@ class Session:
     ) -> None:
         """Add a policy, or change it: see :class:`PolicyRecord`. PreconditionFailed: it is none."""
         self._check_tag("administrator", *(() if operator else ("policymaker",)))
-        self.vhost.set_policy(PolicyRecord(self.vhost.name, name, pattern, definition, apply_to, priority, operator))
+        record = PolicyRecord(self.vhost.name, name, pattern, definition, apply_to, priority, operator)
+        self.vhost.set_policies([record])
         self._agenda.settle()
 
     def clear_policy(self, name: str, operator: bool = False) -> None:
@@ -492,7 +494,7 @@ class Session:
         self._agenda.settle()
 
     def _check_tag(self, *tags: str) -> None:
-        if not set(tags) & set(self._tags):
+        if self._closed or not set(tags) & set(self._tags):
             raise AccessRefused(f"access to policies in vhost '{self.vhost.name}' refused for user '{self._user}'")
 
     # Its end
@@ -511,6 +513,7 @@ class Session:
             if self.transaction is not None:
                 self.transaction.rollback()
             self._requeue(self.deliveries.withdraw_all())
+            self._closed = True
             self.receiver = self.deliveries.receiver = NOBODY
             self.deliveries.forget()
             self.confirms = None

@@ -16,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import structlog
@@ -63,6 +64,7 @@ def run(settings: Settings) -> None:
 async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED) -> None:
     """Run a broker in the present event loop until SIGTERM or SIGINT. Tells its port when it listens."""
     raise_file_limit(settings.connection_max)
+    definitions = read_definitions(Path(settings.definitions)) if settings.definitions else None
     with (  # the store last: where a start fails before it, nothing has been touched
         anyio.open_signal_receiver(*_signals(settings)) as signals,
         listen("port", settings.host, settings.port) as amqp_socket,
@@ -72,7 +74,7 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
         broker = make_broker(settings, store)
         _report_recovery(broker, store)
         if settings.definitions:
-            _import_at_start(broker, store, settings.definitions)
+            _import_at_start(broker, store, settings.definitions, definitions)
         pumps = Pumps(broker, settings.limits())
         async with AsyncExitStack() as stack:
             stack.callback(AlarmClock(broker.timers, go_on=pumps.write).stop)
@@ -138,9 +140,9 @@ def _report_recovery(broker: Broker, store: DurableStore | None) -> None:
         )
 
 
-def _import(broker: Broker, file: str, at_start: bool) -> None:
+def _import(broker: Broker, file: str, definitions: Any, at_start: bool) -> None:
     """DefinitionsUnusable."""
-    imported = import_definitions(broker, read_definitions(Path(file)), at_start=at_start)
+    imported = import_definitions(broker, definitions, at_start=at_start)
     for reason in imported.left_out:
         log.warning("definition_left_out", item=reason)
     for reason in imported.without_effect:
@@ -148,10 +150,10 @@ def _import(broker: Broker, file: str, at_start: bool) -> None:
     log.info("definitions_imported", file=file, changed=imported.changed)
 
 
-def _import_at_start(broker: Broker, store: DurableStore | None, file: str) -> None:
+def _import_at_start(broker: Broker, store: DurableStore | None, file: str, definitions: Any) -> None:
     """DefinitionsUnusable, and the store is as it was."""
     try:
-        _import(broker, file, at_start=True)
+        _import(broker, file, definitions, at_start=True)
     except DefinitionsUnusable:
         if store is not None:
             store.abandon()
@@ -161,9 +163,11 @@ def _import_at_start(broker: Broker, store: DurableStore | None, file: str) -> N
 def _import_again(pumps: Pumps, file: str) -> None:
     """On SIGHUP. What cannot be imported is logged, and harms nothing."""
     try:
-        _import(pumps.broker, file, at_start=False)
+        _import(pumps.broker, file, read_definitions(Path(file)), at_start=False)
     except DefinitionsUnusable as error:
         log.error("definitions_unusable", file=file, problems=error.problems)
+    except Exception:  # a bug of ours, but no reason to stop
+        log.exception("internal_error", file=file)
     pumps.broker.agenda.settle()
     pumps.write()
 

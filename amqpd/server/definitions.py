@@ -40,13 +40,16 @@ def read_definitions(path: Path) -> Any:
 
 
 def write_definitions(path: Path, definitions: dict[str, Any]) -> None:
-    """Nobody else may read the file: there are hashes of passwords in it."""
+    """Nobody else may read the file: there are hashes of passwords in it. One that is there is replaced."""
 
     def private(name: str, flags: int) -> int:
-        return os.open(name, flags, 0o600)
+        return os.open(name, flags | os.O_EXCL, 0o600)
 
-    with open(path, "w", encoding="ascii", opener=private) as file:
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    with open(new, "w", encoding="ascii", opener=private) as file:
         file.write(as_text(definitions) + "\n")
+    new.replace(path)
 
 
 def as_text(definitions: dict[str, Any]) -> str:

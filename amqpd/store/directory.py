@@ -20,8 +20,11 @@ MAIN = "store.mdb"
 SPILL = "spill.mdb"
 LOCK = "amqpd.lock"
 
-FORMAT_VERSION = 1
-"""Of what lies in the store. Raised when an older amqpd could not read it any more."""
+FORMAT_VERSION = 2
+"""Of what lies in the store. Raised when an older amqpd could not read it any more. Format 1 had no lanes, no deadlines
+and fewer kinds of records; all it has means the same in format 2."""
+
+_FORMAT = b"%d" % FORMAT_VERSION
 
 
 @contextmanager
@@ -37,6 +40,8 @@ def open_store(directory: Path) -> Iterator[DurableStore]:
             stack.callback(_remove_spill, directory)
             spill = stack.enter_context(_opened(directory / SPILL, sync=False))
             store = DurableStore(main, spill)
+            if main.get(FORMAT) != _FORMAT:  # what is written from now on, an older amqpd could not read
+                main.commit(Batch({FORMAT: _FORMAT}))
         except (Damaged, lmdb.Error) as error:
             raise damaged(directory, str(error)) from error
         except (OSError, WriteFailed) as error:
@@ -102,7 +107,7 @@ def _create(directory: Path) -> None:
     path = directory / f"{MAIN}.new"
     path.unlink(missing_ok=True)
     with _opened(path) as environment:
-        environment.commit(Batch({FORMAT: b"%d" % FORMAT_VERSION}))
+        environment.commit(Batch({FORMAT: _FORMAT}))
     path.with_name(f"{path.name}-lock").unlink()
     path.rename(directory / MAIN)
     sync_directory(directory)

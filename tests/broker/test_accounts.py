@@ -173,6 +173,16 @@ def test_a_vhost_is_a_world_of_its_own(kept: Broker, disk: Disk) -> None:
     assert Peer(later.connect(vhost="staging")).empty("q") == ["kept*"]
 
 
+def test_who_was_shut_out_changes_no_policies(kept: Broker, disk: Disk) -> None:
+    kept.add_vhost("staging")
+    kept.set_permission(PermissionRecord("staging", "guest", ".*", ".*", ".*"))
+    session = Peer(kept.connect(vhost="staging")).session
+    kept.delete_vhost("staging")
+    with refused(AccessRefused, "access to policies in vhost 'staging' refused for user 'guest'"):
+        session.set_policy("p", ".*", {"max-length": 3})
+    Broker(Disk.after(disk))
+
+
 def test_a_deleted_vhost_takes_everything_with_it(kept: Broker, disk: Disk) -> None:
     kept.add_vhost("staging")
     before = kinds(disk.kept)
@@ -189,7 +199,7 @@ def test_a_deleted_vhost_takes_everything_with_it(kept: Broker, disk: Disk) -> N
     session.bind("q", "amq.topic", "#")
     session.bind("y", "x", "#", destination_kind="exchange")
     session.bind("x", "y", destination_kind="exchange")
-    kept.vhosts["staging"].set_policy(PolicyRecord("staging", "p", ".*", {"max-length": 3}))
+    kept.vhosts["staging"].set_policies([PolicyRecord("staging", "p", ".*", {"max-length": 3})])
     told: list[str] = []
     client.dismissed = told.append
 
@@ -230,7 +240,7 @@ def test_permissions_are_there_again(kept: Broker, disk: Disk) -> None:
         (
             permission("guest", write="("),
             PreconditionFailed,
-            "'(' is not a regular expression: missing ), unterminated subpattern at position 0",
+            "'(' is not a regular expression: missing ) at position 1",
         ),
     ],
 )

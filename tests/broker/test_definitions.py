@@ -1,15 +1,19 @@
 """Definitions: what a RabbitMQ has declared comes up here, and what is declared here goes out in the same form."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from amqpd.auth.passwords import SHA256, PasswordHash
 from amqpd.broker.broker import Broker
 from amqpd.broker.definitions import DefinitionsUnusable, Imported, export_definitions, import_definitions
 from amqpd.broker.definitions.exporting import as_json
+from amqpd.broker.definitions.items import READERS
 from amqpd.broker.records import PolicyRecord, TopicPermissionRecord, UserRecord
 from amqpd.errors import NotAllowed
 from amqpd.wire.tables import Float, Long, Timestamp, make_decimal
@@ -382,6 +386,15 @@ WRONG: list[tuple[object, str]] = [
         "policies[0] 'p' in vhost '/': priority is not a whole number",
     ),
     (
+        {"policies": [{"name": "p", "vhost": "/", "pattern": "", "definition": {"expires": 1}, "priority": 1 << 70}]},
+        "policies[0] 'p' in vhost '/': priority does not fit 64 bits",
+    ),
+    ({"users": [{"name": "u", "tags": ["\ud800"]}]}, "users[0] 'u': tags is not Unicode"),
+    (
+        {"policies": [{"name": "\n", "vhost": "/", "pattern": "", "definition": {"expires": 1}}]},
+        "policies[0] '\n' in vhost '/': the name of a policy is a text of 1 to 255 characters",
+    ),
+    (
         {"parameters": [{"name": "p", "vhost": "/", "component": "operator_policy", "value": 1}]},
         "parameters[0] 'p' in vhost '/': value is not an object",
     ),
@@ -429,3 +442,23 @@ def test_no_password_is_in_what_is_told(kept: Broker) -> None:
 
 def test_a_password_that_is_not_unicode_is_refused(kept: Broker) -> None:
     assert problems(kept, {"users": [{"name": "u", "password": "\ud800"}]}) == ["users[0] 'u': password is not Unicode"]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*READERS, "metadata"]),
+        st.lists(
+            st.dictionaries(
+                st.sampled_from(["name", "vhost", "metadata", "tags", "password", "definition", "pattern", "priority"]),
+                st.one_of(
+                    st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.just({}), st.just(["\ud800"])
+                ),
+            ),
+            max_size=3,
+        ),
+    )
+)
+def test_whatever_they_say_they_are_imported_or_refused(definitions: dict[str, Any]) -> None:
+    broker = Broker(Disk())
+    with suppress(DefinitionsUnusable):
+        import_definitions(broker, definitions)

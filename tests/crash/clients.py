@@ -11,18 +11,38 @@ from typing import Any
 from pika import frame, spec
 
 from interop.raw import Peer, method
-from tests.crash.ledger import Copy, Key, Ledger, make_body
+from tests.crash.ledger import DEAD, Copy, Key, Ledger, make_body
 
 FRAME_PAYLOAD = 131072 - 8
 PREFETCH = 30
+TIMED = "timed"
+"""The queue whose messages expire. It has no consumers, and one publisher of this name."""
+URGENT = "urgent"
+"""The queue with priorities."""
+PRIORITY_MAX = 3
 
 
 class BrokerIsGone(Exception):
     """The connection has ended, and all that came before has been heard."""
 
 
-def content(body: bytes, persistent: bool) -> bytes:
-    properties = spec.BasicProperties(delivery_mode=2 if persistent else 1)
+def priority_of(queue: str, key: Key) -> int | None:
+    """Some messages on end have the same."""
+    return key[1] // 8 % (PRIORITY_MAX + 1) if queue == URGENT else None
+
+
+def lane_of(queue: str, key: Key) -> tuple[str, int | None] | None:
+    """Messages with the same leave a queue in the order of their numbers. None: there is no order.
+
+    Dead letters are in the order in which they left their source, and that is known of what expires only: consumers
+    reject in any order, and what they requeue may be dropped after what came later.
+    """
+    publisher, _ = key
+    return None if queue == DEAD and publisher != TIMED else (publisher, priority_of(queue, key))
+
+
+def content(body: bytes, persistent: bool, priority: int | None) -> bytes:
+    properties = spec.BasicProperties(delivery_mode=2 if persistent else 1, priority=priority)
     parts = [body[start : start + FRAME_PAYLOAD] for start in range(0, len(body), FRAME_PAYLOAD)]
     return b"".join(
         [frame.Header(1, len(body), properties).marshal(), *(frame.Body(1, part).marshal() for part in parts)]
@@ -150,7 +170,7 @@ class Publisher(Client):
             key = self.numbers.next(self.name)
             self.publishes([(queue, key) for queue in self.queues], persistent)
             body = make_body(key, size if alike else _some_size(self.chance))
-            pieces += announcement, content(body, persistent)
+            pieces += announcement, content(body, persistent, priority_of(self.queues[0], key))
         self.say(*pieces)
 
     def publishes(self, copies: list[Copy], persistent: bool) -> None:
@@ -214,7 +234,8 @@ class Purger(ConfirmingPublisher):
 
 
 class Consumer(ConfirmingPublisher):
-    """Consumes its only queue: settles what it gets in any order, requeues some of it, and gets some more by itself.
+    """Consumes its only queue: settles what it gets in any order, rejects or requeues some of it, and gets some more by
+    itself.
 
     Now and then it sees to it that what it has settled is on the disk: it publishes to its queue and hears the confirm,
     or declares or deletes an exchange and hears the answer.
@@ -225,7 +246,7 @@ class Consumer(ConfirmingPublisher):
         self.held: dict[int, Key] = {}
         self.settled: list[Copy] = []
         self.settled_before: dict[int, list[Copy]] = {}  # our publish of that number
-        self.last: dict[str, int] = {}
+        self.last: dict[tuple[str, int | None], int] = {}
         self.has_exchange = False
         self.ask(spec.Exchange.Delete(exchange=self.name), spec.Exchange.DeleteOk)
         self.consume()
@@ -236,11 +257,12 @@ class Consumer(ConfirmingPublisher):
 
     def on_message(self, delivery_tag: int, redelivered: bool, body: bytes) -> None:
         queue = self.queues[0]
-        publisher, number = self.held[delivery_tag] = self.ledger.delivered(queue, body, redelivered)
-        if not redelivered:
-            if number <= self.last.get(publisher, 0):
-                self.ledger.wrong.append(f"{publisher}'s {number} in {queue} comes after {self.last[publisher]}")
-            self.last[publisher] = number
+        key = self.held[delivery_tag] = self.ledger.delivered(queue, body, redelivered)
+        lane = lane_of(queue, key)
+        if lane is not None and not redelivered:
+            if key[1] <= self.last.get(lane, 0):
+                self.ledger.wrong.append(f"{key} in {queue} comes after {self.last[lane]}")
+            self.last[lane] = key[1]
 
     def on_confirm(self, delivery_tag: int) -> None:
         for number in range(self.heard + 1, delivery_tag + 1):
@@ -251,24 +273,34 @@ class Consumer(ConfirmingPublisher):
         if not self.held or (len(self.held) < PREFETCH and self.chance.random() < 0.8):
             self.hear()
             return
-        deeds = (self.ack_many, self.settle_one, self.requeue_one, self.get, self.publish_behind, self.declare_behind)
-        [deed] = self.chance.choices(deeds, weights=(30, 30, 5, 10, 5, 2))
+        deeds = {
+            self.settle_many: 30,
+            self.settle_one: 30,
+            self.requeue_one: 5,
+            self.get: 10,
+            self.publish_behind: 5,
+            self.declare_behind: 2,
+        }
+        [deed] = self.chance.choices(list(deeds), weights=deeds.values())
         deed()
 
-    def ack_many(self) -> None:
+    def settle_many(self) -> None:
         last = self.chance.choice(list(self.held))
-        self.settle([tag for tag in self.held if tag <= last], spec.Basic.Ack(last, multiple=True))
+        self.settle([tag for tag in self.held if tag <= last], multiple=True)
 
     def settle_one(self) -> None:
-        tag = self.chance.choice(list(self.held))
-        rejects = self.chance.random() < 0.2
-        self.settle([tag], spec.Basic.Reject(tag, requeue=False) if rejects else spec.Basic.Ack(tag))
+        self.settle([self.chance.choice(list(self.held))], multiple=False)
 
-    def settle(self, tags: list[int], request: Any) -> None:
+    def settle(self, tags: list[int], multiple: bool) -> None:
         copies = [(self.queues[0], self.held.pop(tag)) for tag in tags]
-        self.ledger.settles(copies)
         self.settled += copies
-        self.say(method(1, request))
+        if self.chance.random() < 0.2:
+            self.ledger.rejects(copies)
+            nack, reject = spec.Basic.Nack(tags[-1], multiple=True, requeue=False), spec.Basic.Reject(tags[-1], False)
+            self.say(method(1, nack if multiple else reject))
+        else:
+            self.ledger.settles(copies)
+            self.say(method(1, spec.Basic.Ack(tags[-1], multiple)))
 
     def requeue_one(self) -> None:
         tag = self.chance.choice(list(self.held))

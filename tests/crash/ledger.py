@@ -1,12 +1,16 @@
 """What the clients of a broker know about its messages, and what must therefore be so when the broker has crashed.
 
-Each copy of a message in a queue has an entry. Clients note what they are about to do *before* they send it, and what
+Each copy of a message in a queue has an entry. Queues that dead-letter share theirs with the queue for dead letters: a
+message is in one of them, and no more than one. Clients note what they are about to do *before* they send it, and what
 they have heard when it has come, so at any moment the ledger is exact about what is certain and what is open:
 
 - published: it may be there. Confirmed (or tx.commit-ok): it is there until it is settled, exactly once.
 - settled: it may be gone, or come back after a crash. Settled, and something that waits for the disk was answered
   behind it on the same connection (a confirm, tx.commit-ok, exchange.declare-ok of a durable one): it is gone for good.
 - handed out: when it comes again, it is marked as redelivered. What nobody can have got is not marked.
+- moved: rejected where there are dead letters, or seen as one. It may be in its source again after a crash. Rejected,
+  and something that waits for the disk was answered behind it, or there as a dead letter after a crash: it has left its
+  source for good. A dead letter is a message that nobody has got yet.
 - there after a crash: then it was on the disk, and is as good as confirmed.
 - in one life of the broker, nothing is handed out again unless it was requeued.
 - transient: gone with the broker.
@@ -16,7 +20,7 @@ What contradicts this is noted in ``wrong``.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
 
@@ -26,24 +30,36 @@ Key = tuple[str, int]
 Copy = tuple[str, Key]
 """A message in a queue."""
 
+DEAD = "dead"
+"""The queue for dead letters."""
 
-class Settled(Enum):
-    NOT = "not settled"
-    MAYBE = "settled, and perhaps that is on the disk"
-    SAFE = "settled for good"
+
+class Done(Enum):
+    """Whether something has happened to a message."""
+
+    NOT = "no"
+    MAYBE = "perhaps it is on the disk"
+    SAFE = "for good"
 
 
 @dataclass(slots=True)
 class Entry:
-    """``born``: the life of the broker it was published in. ``marked``: it may be marked without having been seen."""
+    """``queue``: where it was published. ``born``: the life of the broker in which that was.
 
+    ``moved``: to the queue for dead letters. ``seen``: the queues it was handed out from. ``marked``: it may be marked
+    without having been seen.
+    """
+
+    queue: str
     born: int
     persistent: bool
     safe: bool = False
-    settled: Settled = Settled.NOT
+    settled: Done = Done.NOT
     settled_in: int = 0
+    moved: Done = Done.NOT
+    moved_in: int = 0
     held: bool = False
-    seen: bool = False
+    seen: set[str] = field(default_factory=set)
     marked: bool = False
 
 
@@ -62,12 +78,19 @@ def read_body(body: bytes) -> Key | None:
 
 
 class Ledger:
-    """All entries, by queue. To be used by many threads."""
+    """All entries, by queue. To be used by many threads. ``sources``: the queues that dead-letter."""
 
-    def __init__(self, queues: Iterable[str]) -> None:
+    def __init__(self, queues: Iterable[str], sources: Iterable[str] = ()) -> None:
         self.wrong: list[str] = []
         self.life = 1
-        self._queues: dict[str, dict[Key, Entry]] = {queue: {} for queue in queues}
+        self.places: list[tuple[str, ...]] = [*((queue,) for queue in queues), (*sources, DEAD)]
+        """Queues among which messages move."""
+        self._sources = tuple(sources)
+        self._queues: dict[str, dict[Key, Entry]] = {}
+        for place in self.places:
+            entries: dict[Key, Entry] = {}
+            for queue in place:
+                self._queues[queue] = entries
         self._lock = Lock()
         self._stopping = False
 
@@ -76,7 +99,7 @@ class Ledger:
     def publishes(self, copies: Iterable[Copy], persistent: bool) -> None:
         with self._lock:
             for queue, key in copies:
-                self._queues[queue][key] = Entry(self.life, persistent)
+                self._queues[queue][key] = Entry(queue, self.life, persistent)
 
     def confirmed(self, copies: Iterable[Copy]) -> None:
         with self._lock:
@@ -95,23 +118,37 @@ class Ledger:
             if self._stopping and entry.seen:
                 # One of two may have got it before the other, and hear of it later: nobody can say who is to settle it.
                 self._settle(entry)
+                entry.seen.add(queue)
                 return key
-            for complaint in self._complaints(entry, redelivered):
+            for complaint in self._complaints(queue, entry, redelivered):
                 self.wrong.append(f"{key} in {queue}, in life {self.life}: {complaint}; {entry}")
-            entry.settled = Settled.NOT
-            entry.held = entry.seen = True
+            entry.settled = Done.NOT
+            if queue == entry.queue:
+                entry.moved = Done.NOT
+            elif redelivered and queue not in entry.seen:  # nobody can have got it but before the crash
+                entry.moved = Done.SAFE
+            else:
+                self._move(entry)
+            entry.held = True
+            entry.seen.add(queue)
         return key
 
-    def _complaints(self, entry: Entry, redelivered: bool) -> Iterable[str]:
-        if entry.settled is Settled.SAFE:
+    def _complaints(self, queue: str, entry: Entry, redelivered: bool) -> Iterable[str]:
+        if queue not in (entry.queue, DEAD):
+            yield "was never published there"
+        if entry.settled is Done.SAFE:
             yield "has come back"
-        if entry.settled is Settled.MAYBE and entry.settled_in == self.life:
+        if entry.settled is Done.MAYBE and entry.settled_in == self.life:
             yield "delivered again, in the life in which it was settled"
+        if queue == entry.queue and entry.moved is Done.SAFE:
+            yield "has come back to its source"
+        if queue == entry.queue and entry.moved is Done.MAYBE and entry.moved_in == self.life:
+            yield "delivered from its source, in the life in which it has left it"
         if entry.held:
             yield "delivered twice"
-        if entry.seen and not redelivered:
+        if queue in entry.seen and not redelivered:
             yield "not marked as redelivered"
-        if redelivered and not (entry.seen or entry.marked or self._stopping):
+        if redelivered and not (queue in entry.seen or entry.marked or self._stopping):
             yield "marked as redelivered"
 
     def requeues(self, copies: Iterable[Copy]) -> None:
@@ -124,22 +161,42 @@ class Ledger:
             for queue, key in copies:
                 self._settle(self._queues[queue][key])
 
-    def _settle(self, entry: Entry) -> None:
-        entry.held = False
-        if entry.settled is not Settled.SAFE:
-            entry.settled = Settled.MAYBE
-            entry.settled_in = self.life
-
-    def settled(self, copies: Iterable[Copy]) -> None:
-        """For good: something was answered behind it that waits for the disk."""
+    def rejects(self, copies: Iterable[Copy]) -> None:
+        """Where there are no dead letters, they are settled by that."""
         with self._lock:
             for queue, key in copies:
-                self._queues[queue][key].settled = Settled.SAFE
+                entry = self._queues[queue][key]
+                if queue in self._sources:
+                    entry.held = False
+                    self._move(entry)
+                else:
+                    self._settle(entry)
+
+    def _settle(self, entry: Entry) -> None:
+        entry.held = False
+        if entry.settled is not Done.SAFE:
+            entry.settled = Done.MAYBE
+            entry.settled_in = self.life
+
+    def _move(self, entry: Entry) -> None:
+        if entry.moved is not Done.SAFE:
+            entry.moved = Done.MAYBE
+            entry.moved_in = self.life
+
+    def settled(self, copies: Iterable[Copy]) -> None:
+        """Or rejected, for good: something was answered behind it that waits for the disk."""
+        with self._lock:
+            for queue, key in copies:
+                entry = self._queues[queue][key]
+                if queue in self._sources and entry.moved is not Done.NOT:
+                    entry.moved = Done.SAFE
+                else:
+                    entry.settled = Done.SAFE
 
     def unsettled(self, queue: str) -> list[Copy]:
         """What may be in a queue."""
         with self._lock:
-            return [(queue, key) for key, entry in self._queues[queue].items() if entry.settled is not Settled.SAFE]
+            return [(queue, key) for key, entry in self._queues[queue].items() if entry.settled is not Done.SAFE]
 
     # The broker's lives
 
@@ -158,32 +215,38 @@ class Ledger:
         for entry in self._entries():
             entry.held = False
             entry.marked = entry.marked or crashed  # after a crash, nobody knows what was handed out
+            if DEAD in entry.seen and entry.queue != DEAD and entry.moved is not Done.SAFE:
+                if crashed:  # it may move once more, as if for the first time
+                    entry.seen.discard(DEAD)
+                else:
+                    entry.moved = Done.SAFE
             if not entry.persistent:
-                entry.settled = Settled.SAFE
+                entry.settled = Done.SAFE
 
-    def expected(self, queue: str) -> tuple[int, int]:
-        """How many messages a queue must have at least, and can have at most, after a start."""
-        states = Counter((entry.settled, entry.safe) for entry in self._queues[queue].values())
-        least = states[Settled.NOT, True]
-        return least, least + states[Settled.NOT, False] + states[Settled.MAYBE, True] + states[Settled.MAYBE, False]
+    def expected(self, place: tuple[str, ...]) -> tuple[int, int]:
+        """How many messages these queues must have at least, and can have at most, after a start."""
+        states = Counter((entry.settled, entry.safe) for entry in self._queues[place[0]].values())
+        least = states[Done.NOT, True]
+        return least, least + states[Done.NOT, False] + states[Done.MAYBE, True] + states[Done.MAYBE, False]
 
     def drained(self) -> None:
         """All queues were emptied into clients: what must be there has come."""
-        for queue, entries in self._queues.items():
-            for key, entry in entries.items():
-                if entry.safe and entry.settled is Settled.NOT and not entry.held:
-                    self.wrong.append(f"{key} in {queue}: lost; {entry}")
+        for place in self.places:
+            for key, entry in self._queues[place[0]].items():
+                if entry.safe and entry.settled is Done.NOT and not entry.held:
+                    self.wrong.append(f"{key} in {' or '.join(place)}: lost; {entry}")
 
     def summary(self) -> str:
         """For people: what all this was about."""
         entries = list(self._entries())
         safe = sum(entry.safe for entry in entries)
         settled = Counter(entry.settled for entry in entries)
+        moved = Counter(entry.moved for entry in entries)
         return (
-            f"{len(entries):,} messages, {safe:,} of them promised; {settled[Settled.SAFE]:,} settled for good, "
-            f"{settled[Settled.MAYBE]:,} perhaps"
+            f"{len(entries):,} messages, {safe:,} of them promised; {settled[Done.SAFE]:,} settled for good, "
+            f"{settled[Done.MAYBE]:,} perhaps; {moved[Done.SAFE]:,} moved for good, {moved[Done.MAYBE]:,} perhaps"
         )
 
     def _entries(self) -> Iterable[Entry]:
-        for entries in self._queues.values():
-            yield from entries.values()
+        for place in self.places:
+            yield from self._queues[place[0]].values()

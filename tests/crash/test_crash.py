@@ -1,8 +1,9 @@
 """A broker that is killed in the middle of its work, again and again, and keeps what it has promised.
 
-Clients publish with confirms and in transactions, consume, settle and requeue, purge, declare and delete; then the
-process is killed at some moment (or, every fourth time, told to stop), and started again with what it has left behind.
-What must be so then is the ledger's business. Between two lives ``amqpd store check`` looks at every octet.
+Clients publish with confirms and in transactions, consume, settle, reject and requeue, purge, declare and delete;
+messages expire, or are one too many, and what is dropped moves to a queue for dead letters. Then the process is killed
+at some moment (or, every fourth time, told to stop), and started again with what it has left behind. What must be so
+then is the ledger's business. Between two lives ``amqpd store check`` looks at every octet.
 
 ``make crash`` runs it for long: ``CRASH_ROUNDS`` and ``CRASH_SEED`` say how long, and with which chances. Threads and
 processes are not to be seeded, so a seed says what clients do, and not quite when.
@@ -22,6 +23,9 @@ from amqpd.store.check import check
 from interop.broker_process import BrokerProcess
 from interop.raw import Peer, method
 from tests.crash.clients import (
+    PRIORITY_MAX,
+    TIMED,
+    URGENT,
     Client,
     ConfirmingPublisher,
     Consumer,
@@ -31,8 +35,9 @@ from tests.crash.clients import (
     Topologist,
     TransactionConsumer,
     TransactionPublisher,
+    lane_of,
 )
-from tests.crash.ledger import Ledger
+from tests.crash.ledger import DEAD, Ledger
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "4"))
 SEED = os.environ.get("CRASH_SEED", "1")
@@ -41,6 +46,14 @@ ROUND_S = 10
 
 FANOUT = "fanout"
 QUEUES = ("one", "two", "purged")
+LIMITED = "limited"
+LENGTH_MAX = 20
+SOURCES = {
+    LIMITED: {"x-max-length": LENGTH_MAX},
+    TIMED: {"x-message-ttl": 50},
+    URGENT: {"x-max-priority": PRIORITY_MAX},
+}
+"""Queues that dead-letter, with their arguments."""
 
 
 class Story:
@@ -48,7 +61,7 @@ class Story:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.ledger = Ledger(QUEUES)
+        self.ledger = Ledger(QUEUES, SOURCES)
         self.numbers = Numbers()
         self.places: dict[str, Place] = {}
         self.broker: BrokerProcess
@@ -98,6 +111,13 @@ class Story:
             Consumer(*client("another-consumer-of-one"), numbers=numbers, queues=("one",)),
             Consumer(*client("consumer-of-two"), numbers=numbers, queues=("two",)),
             TransactionConsumer(*client("another-consumer-of-two"), numbers=numbers, queues=("two",)),
+            ConfirmingPublisher(*client(LIMITED), numbers=numbers, queues=(LIMITED,)),
+            ConfirmingPublisher(*client(TIMED), numbers=numbers, queues=(TIMED,)),
+            TransactionPublisher(*client(URGENT), numbers=numbers, queues=(URGENT,)),
+            Consumer(*client("consumer-of-limited"), numbers=numbers, queues=(LIMITED,)),
+            Consumer(*client("consumer-of-urgent"), numbers=numbers, queues=(URGENT,)),
+            Consumer(*client("consumer-of-dead"), numbers=numbers, queues=(DEAD,)),
+            TransactionConsumer(*client("another-consumer-of-dead"), numbers=numbers, queues=(DEAD,)),
         ]
 
     # What is seen from outside
@@ -105,22 +125,33 @@ class Story:
     def declare(self) -> None:
         with closing(self.connect()) as peer:
             peer.call(1, spec.Exchange.Declare(exchange=FANOUT, type="fanout", durable=True), spec.Exchange.DeclareOk)
-            for queue in QUEUES:
+            for queue in (*QUEUES, DEAD):
                 peer.declare_queue(queue, durable=True)
+            dead_letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": DEAD}
+            for queue, arguments in SOURCES.items():
+                peer.declare_queue(queue, durable=True, arguments=dead_letters | arguments)
             for queue in ("one", "two"):
                 peer.call(1, spec.Queue.Bind(queue=queue, exchange=FANOUT), spec.Queue.BindOk)
 
-    def counts(self) -> Iterator[tuple[str, int]]:
-        """How many messages each queue has."""
+    def counts(self) -> dict[str, int]:
+        """How many messages each queue has, when all that expires has expired."""
         with closing(self.connect()) as peer:
-            for queue in QUEUES:
-                ok = peer.call(1, spec.Queue.Declare(queue=queue, passive=True), spec.Queue.DeclareOk)
-                yield queue, ok.message_count
+
+            def count(queue: str) -> int:
+                request = spec.Queue.Declare(queue=queue, passive=True)
+                return int(peer.call(1, request, spec.Queue.DeclareOk).message_count)
+
+            while count(TIMED):
+                pass
+            return {queue: count(queue) for queue in (*QUEUES, *SOURCES, DEAD)}
 
     def check_counts(self) -> None:
-        for queue, count in self.counts():
-            least, most = self.ledger.expected(queue)
-            assert least <= count <= most, f"{queue} has {count} messages; there must be {least} to {most}"
+        counts = self.counts()
+        assert counts[LIMITED] <= LENGTH_MAX
+        for place in self.ledger.places:
+            count = sum(counts[queue] for queue in place)
+            least, most = self.ledger.expected(place)
+            assert least <= count <= most, f"{place} has {count} messages; there must be {least} to {most}; {counts}"
 
     def check_topology(self) -> None:
         """What was answered is so; and what was bound leads there. Deletes it."""
@@ -155,14 +186,15 @@ class Story:
     def drain(self) -> None:
         """Take all there is, in order."""
         with closing(self.connect()) as peer:
-            for queue, count in list(self.counts()):
-                last: dict[str, int] = {}
+            for queue, count in self.counts().items():
+                last: dict[tuple[str, int | None], int] = {}
                 for _ in range(count):
                     peer.send(method(1, spec.Basic.Get(queue=queue)))
                     got, body = peer.expect_message(spec.Basic.GetOk)
-                    publisher, number = self.ledger.delivered(queue, body, got.redelivered)
-                    assert number > last.get(publisher, 0), f"{publisher}'s {number} in {queue} is out of order"
-                    last[publisher] = number
+                    key = self.ledger.delivered(queue, body, got.redelivered)
+                    if (lane := lane_of(queue, key)) is not None:
+                        assert key[1] > last.get(lane, 0), f"{key} in {queue} is out of order"
+                        last[lane] = key[1]
                 peer.call(1, spec.Basic.Get(queue=queue), spec.Basic.GetEmpty)
             peer.send(method(1, spec.Basic.Ack(0, multiple=True)))
             peer.call(1, spec.Exchange.Delete(exchange=FANOUT), spec.Exchange.DeleteOk)
@@ -193,6 +225,6 @@ def test_what_was_promised_is_kept(story: Story) -> None:
     story.check_ledger()
     story.broker.kill()
     story.start()
-    assert {count for _, count in story.counts()} == {0}
+    assert not any(story.counts().values())
     assert story.broker.stop() == 0
     print(f"\nseed {SEED}, {ROUNDS} rounds:", story.ledger.summary())  # noqa: T201 - for make crash

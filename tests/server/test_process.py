@@ -139,7 +139,7 @@ def cut_off(path: Path) -> None:
     ("make", "reason"),
     [
         (a_file, "File exists; choose another one (--data-dir), or none (--in-memory)"),
-        (of_the_future, "written by a newer amqpd (format 99; this one reads up to 1); start that version, or"),
+        (of_the_future, "written by a newer amqpd (format 99; this one reads up to 2); start that version, or"),
         (damaged, "damaged: store.mdb: "),
         (cut_off, "damaged: store.mdb is cut off at 8192 octets"),
     ],

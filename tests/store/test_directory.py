@@ -117,6 +117,12 @@ def test_what_the_broker_raises_is_not_the_directorys(used: Path) -> None:
         pass
 
 
+def test_an_older_format_is_raised(used: Path) -> None:
+    change(used, FORMAT, b"1")
+    with open_store(used) as store:
+        assert store.main.environment.get(FORMAT) == b"%d" % FORMAT_VERSION
+
+
 # Not ours
 
 

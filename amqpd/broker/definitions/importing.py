@@ -77,11 +77,17 @@ def import_definitions(
     plan.read(definitions)
     if plan.problems:
         raise DefinitionsUnusable(plan.problems)
+    policies: dict[str, list[PolicyRecord]] = {}
     for label, record in plan.records:
+        if isinstance(record, PolicyRecord):
+            policies.setdefault(record.vhost, []).append(record)
+            continue
         try:
             _declare(broker, record)
         except AMQPError as error:
             plan.problems.append(f"{label}: {error.text}")
+    for name, records in policies.items():  # which were checked; together, since each holds for all queues at once
+        broker.vhost(name).set_policies(records)
     if plan.problems:
         raise DefinitionsUnusable(plan.problems)
     return plan.imported
@@ -95,8 +101,6 @@ def _declare(broker: Broker, record: Record) -> None:
             broker.put_user(record)
         case PermissionRecord() | TopicPermissionRecord():
             broker.set_permission(record)
-        case PolicyRecord():
-            broker.vhost(record.vhost).set_policy(record)
         case ExchangeRecord():
             broker.vhost(record.vhost).declare_exchange(record)
         case QueueRecord():

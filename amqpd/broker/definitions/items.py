@@ -80,6 +80,15 @@ class Item:
             raise Wrong(f"{key} has more than 255 octets")
         return name
 
+    def texts(self, key: str) -> list[str]:
+        """A list of texts, or one with commas between them."""
+        value = self.fields.get(key) or []
+        if isinstance(value, str):
+            value = [each.strip() for each in value.split(",")]
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise Wrong(f"{key} is neither a list of texts nor a text")
+        return [Item({key: each}).text(key) for each in value if each]
+
     def flag(self, key: str, default: bool) -> bool:
         value = self._get(key, default)
         if not isinstance(value, bool):
@@ -90,6 +99,8 @@ class Item:
         value = self._get(key, default)
         if not isinstance(value, int) or isinstance(value, bool):
             raise Wrong(f"{key} is not a whole number")
+        if not -(1 << 63) <= value < 1 << 63:
+            raise Wrong(f"{key} does not fit 64 bits")
         return value
 
     def table(self, key: str) -> Table:
@@ -123,15 +134,10 @@ def read_user(item: Item) -> UserRecord:
     """``password`` in clear text is fine too, as in RabbitMQ; a user with neither cannot log in with one."""
     algorithm = item.text("hashing_algorithm", SHA256)
     password_hash = item.text("password_hash", "")
-    if "password_hash" not in item.fields and "password" in item.fields:
+    if not password_hash and "password" in item.fields:
         password_hash = PasswordHash.of(item.text("password").encode("utf-8", "surrogateescape")).encode()
         algorithm = SHA256
-    tags = item.fields.get("tags") or []
-    if isinstance(tags, str):
-        tags = [tag.strip() for tag in tags.split(",")]
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise Wrong("tags is neither a list of texts nor a text")
-    return UserRecord(item.name(), password_hash, algorithm, ",".join(filter(None, tags)))
+    return UserRecord(item.name(), password_hash, algorithm, ",".join(item.texts("tags")))
 
 
 def read_permission(item: Item) -> PermissionRecord:
@@ -253,6 +259,8 @@ def further_fields(category: str, item: Item) -> list[str]:
             return ["limits have no effect"]
         case "vhosts":
             metadata = fields.get("metadata")
-            kind = fields.get("default_queue_type") or (metadata or {}).get("default_queue_type")
+            if not isinstance(metadata, Mapping):
+                metadata = {}
+            kind = fields.get("default_queue_type") or metadata.get("default_queue_type")
             return [f"default_queue_type {kind} has no effect"] if kind not in (None, "classic", "undefined") else []
     return []

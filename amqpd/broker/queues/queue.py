@@ -271,12 +271,11 @@ class Queue(Sink):
                 positions, messages, redelivered = self._take(min(credit, DROP_AT_ONCE), room, now)
                 if not messages:  # all had expired, and so may have many more
                     self._drop_expired(now)
-                    first = backlog.first()
-                    if isinstance(first, TimedMessage) and first.deadline <= now:
-                        break  # those are for the timer
-                    ready, returned = backlog.ready, backlog.returned
-                    continue
+                    if self._first_has_expired(now):
+                        break  # the timer goes on with them
                 ready, returned = backlog.ready, backlog.returned  # of another lane, if there are lanes
+                if not messages:
+                    continue
             else:
                 positions, messages, redelivered = ready.take(credit, room)
             self._count_out(positions, redelivered, subscriber.no_ack)
@@ -373,31 +372,31 @@ class Queue(Sink):
             return
         if rules.max_length is not None:
             while len(backlog) > rules.max_length:
-                self._drop_first(len(backlog) - rules.max_length, MAXLEN)
+                self._drop_first(len(backlog) - rules.max_length)
         if rules.max_length_bytes is not None:
             while backlog.octets > rules.max_length_bytes:
-                self._drop_first(1, MAXLEN)
+                self._drop_first(1)
 
     def _drop_expired(self, now: int) -> None:
         """As long as the first message has expired, it goes."""
         positions: list[int] = []
         messages: list[Message] = []
-        while (
-            isinstance(first := self._backlog.first(), TimedMessage)
-            and first.deadline <= now
-            and len(messages) < DROP_AT_ONCE
-        ):
+        while len(messages) < DROP_AT_ONCE and self._first_has_expired(now):
             (position,), (message,), _ = self._backlog.take(1, 1)
             positions.append(position)
             messages.append(message)
         if messages:
             self._drop(positions, messages, EXPIRED)
 
-    def _drop_first(self, count: int, reason: str) -> None:
+    def _first_has_expired(self, now: int) -> bool:
+        first = self._backlog.first()
+        return isinstance(first, TimedMessage) and first.deadline <= now
+
+    def _drop_first(self, count: int) -> None:
         self._backlog.read_now()
         positions, messages, _ = self._backlog.take(count, EVERYTHING)
         if messages:
-            self._drop(positions, messages, reason)
+            self._drop(positions, messages, MAXLEN)
 
     def _drop(self, positions: Sequence[int], messages: Sequence[Message], reason: str) -> None:
         """They leave, and go to the dead letter exchange if there is one."""

@@ -68,6 +68,9 @@ def _age(value: FieldValue) -> bool:
     return isinstance(value, str) and re.fullmatch("[0-9]+[YMDhms]", value) is not None
 
 
+NAME_MAX = 255
+"""Characters: names of policies stand in logs and lists."""
+
 BOTH = frozenset({"classic", "quorum"})
 CLASSIC = frozenset({"classic"})
 QUORUM = frozenset({"quorum"})
@@ -132,6 +135,10 @@ SETTINGS: dict[str, Setting] = {
 
 def check_policy(record: PolicyRecord) -> None:
     """PreconditionFailed, with RabbitMQ's text: it is not one."""
+    if not record.name.isprintable() or not 0 < len(record.name) <= NAME_MAX:
+        raise PreconditionFailed(f"the name of a policy is a text of 1 to {NAME_MAX} characters")
+    if not -(1 << 63) <= record.priority < 1 << 63:
+        raise PreconditionFailed(f"{record.priority} is not a valid priority")
     try:
         matcher(record.pattern)
     except ValueError as error:

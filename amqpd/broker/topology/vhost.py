@@ -268,11 +268,14 @@ class VHost(Host):
 
     # Policies
 
-    def set_policy(self, record: PolicyRecord) -> None:
-        """Add a policy, or change it; it holds at once. PreconditionFailed: it is none."""
-        check_policy(record)
-        self.store.save(record)
-        self.apply(record)
+    def set_policies(self, records: Sequence[PolicyRecord]) -> None:
+        """Add policies, or change them; they hold at once. PreconditionFailed: one of them is none."""
+        for record in records:
+            check_policy(record)
+        for record in records:
+            self.store.save(record)
+            self.policies.put(record)
+        self._apply_policies()
 
     def clear_policy(self, name: str, operator: bool = False) -> None:
         """What it said does not hold any more. NotFound: there is none of that name."""

@@ -52,7 +52,7 @@ REFUSED: list[tuple[PolicyRecord, str]] = [
     (policy({"consumer-timeout-action": "shout"}), '<<"shout">> is not a valid consumer timeout action'),
     (
         policy({"max-length": 1}, pattern="("),
-        "pattern should be regular expression but is invalid: missing ), unterminated subpattern at position 0",
+        "pattern should be regular expression but is invalid: missing ) at position 1",
     ),
     (
         policy({"max-length": 1}, apply_to="foo"),
