@@ -40,7 +40,7 @@ class RecentHistoryExchange(FanoutExchange):
 
     def _index(self, key: BindingKey, binding: Binding) -> None:
         destination = binding.destination
-        for message in self._history:
+        for message in list(self._history):  # which comes by here again, if the exchange is bound to itself
             if isinstance(destination, Exchange):
                 self._host.forward(destination, message)
             else:

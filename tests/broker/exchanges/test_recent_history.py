@@ -84,3 +84,12 @@ def test_what_reaches_nobody_is_remembered_too_and_mandatory_or_not_it_is_unrout
     assert [message.body for message, _, _ in peer.returns] == [b"1"]
     peer.session.bind("q", "x")
     assert peer.empty("q") == ["1"]
+
+
+def test_one_that_is_bound_to_itself(peer: Peer) -> None:
+    peer.session.declare_exchange("x", "x-recent-history")
+    peer.session.publish("x", "", b"a")
+    peer.session.bind("x", "x", destination_kind="exchange")
+    peer.declare("q")
+    peer.session.bind("q", "x")
+    assert set(peer.empty("q")) == {"a"}
