@@ -5,7 +5,10 @@ and confirms go out in batches, so whoever feeds the broker a batch *holds* the 
 Without a holder, in-process, every call to a session does its work at once.
 """
 
+from mypy_extensions import mypyc_attr
 
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Work:
     """Something that can be on the agenda, at most once at a time."""
 

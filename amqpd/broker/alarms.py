@@ -13,12 +13,15 @@ Nothing is measured here. Whoever does leaves here what was measured last, for t
 from collections.abc import Callable
 from typing import Literal
 
+from mypy_extensions import mypyc_attr
+
 Resource = Literal["memory", "disk", "store"]
 
 TOLD: tuple[Resource, ...] = ("disk", "memory")
 """The alarms, in the order in which RabbitMQ names them."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Alarms:
     """Which resources are low, in whose view. To be used where the broker is: in the thread of the event loop."""
 

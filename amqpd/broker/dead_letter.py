@@ -14,8 +14,9 @@ that expire have them in common, so the last ones that were made are remembered.
 from functools import lru_cache
 
 from amqpd.broker.message import Message, TimedMessage, join_address, split_address
+from amqpd.wire.numbers import Long, Timestamp
 from amqpd.wire.properties import expiration, headers, with_headers, without_expiration
-from amqpd.wire.tables import FieldValue, Long, Table, Timestamp
+from amqpd.wire.tables import FieldValue, Table
 
 DELIVERY_COUNT = "x-delivery-count"
 

@@ -12,7 +12,8 @@ from typing import NoReturn, TypeGuard
 from amqpd.broker.message import Message
 from amqpd.broker.timers import NEVER, Clock
 from amqpd.errors import PreconditionFailed
-from amqpd.wire.tables import FieldValue, Table, Timestamp, encode_table, type_name
+from amqpd.wire.numbers import Timestamp
+from amqpd.wire.tables import FieldValue, Table, encode_table, type_name
 
 DEFAULT_HEADER = "x-deduplication-header"
 DEFAULT_SIZE = 128

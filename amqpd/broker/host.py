@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mypy_extensions import mypyc_attr
+
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.message import Message
 from amqpd.broker.records import ExchangeRecord, QueueRecord
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from amqpd.broker.queues.ready import Windows
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Host:
     """A virtual host, seen from what lives in it."""
 

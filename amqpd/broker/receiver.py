@@ -6,9 +6,12 @@ the broker's work.
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from amqpd.broker.message import Message
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Receiver:
     """What a session tells its peer. A protocol's channel is one; so is a list in a test."""
 
@@ -52,6 +55,7 @@ NOBODY = Receiver()
 calls it has a bug."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Mailbox(Receiver):
     """A receiver for use in-process and in tests: keeps everything in lists, for whoever looks.
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from amqpd.broker.agenda import Work
 from amqpd.broker.message import Message
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Sink(Work):
     """Takes messages from the router. ``exists`` is False when it was deleted."""
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from amqpd.broker.agenda import Agenda, Work
 from amqpd.broker.message import Message
 from amqpd.broker.records import ExchangeRecord, QueueRecord, Record
@@ -53,6 +55,7 @@ class Page(NamedTuple):
 TakePage = Callable[[Page], None]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class QueueLog:
     """The messages of one queue that are not only in memory, by position.
 
@@ -106,6 +109,7 @@ class QueueLog:
         raise NotImplementedError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Store:
     """Topology and messages that shall survive."""
 
@@ -152,6 +156,7 @@ class Store:
         raise NotImplementedError
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NullStore(Store):
     """Everything in memory: nothing is written, so nothing has to be waited for."""
 

@@ -24,7 +24,8 @@ from amqpd.store.codec import LANES, Damaged, decode_record, decode_state, log_i
 from amqpd.store.environment import END, Environment
 from amqpd.store.gone import Gone
 from amqpd.store.reading import Reading
-from amqpd.wire.tables import FieldValue, Timestamp
+from amqpd.wire.numbers import Timestamp
+from amqpd.wire.tables import FieldValue
 
 
 class UnknownQueue(Exception):

@@ -46,7 +46,7 @@ from construct import (
     this,
 )
 
-from amqpd.wire import tables
+from amqpd.wire import numbers, tables
 from amqpd.wire.constants import FRAME_END
 
 # 4.2.5.1 integers, 4.2.5.4 timestamps. All are in network byte order and unsigned.
@@ -114,15 +114,15 @@ def _whole(items: Construct) -> Construct:
 
 _VALUES: Final = {
     b"t": Flag,
-    b"b": _as(tables.Byte, Int8sb),
-    b"B": _as(tables.UnsignedByte, Int8ub),
-    b"s": _as(tables.Short, Int16sb),
-    b"u": _as(tables.UnsignedShort, Int16ub),
+    b"b": _as(numbers.Byte, Int8sb),
+    b"B": _as(numbers.UnsignedByte, Int8ub),
+    b"s": _as(numbers.Short, Int16sb),
+    b"u": _as(numbers.UnsignedShort, Int16ub),
     b"I": Int32sb,
-    b"i": _as(tables.UnsignedInt, Int32ub),
-    b"l": _as(tables.Long, Int64sb),
-    b"L": _as(tables.LongLong, Int64sb),
-    b"f": _as(tables.Float, Float32b),
+    b"i": _as(numbers.UnsignedInt, Int32ub),
+    b"l": _as(numbers.Long, Int64sb),
+    b"L": _as(numbers.LongLong, Int64sb),
+    b"f": _as(numbers.Float, Float32b),
     b"d": Float64b,
     b"D": ExprAdapter(
         Sequence(OCTET, Int32sb),
@@ -132,7 +132,7 @@ _VALUES: Final = {
     b"S": ExprAdapter(LONG_STRING, _text, _octets),
     b"x": LONG_STRING,
     b"A": LazyBound(lambda: ARRAY),
-    b"T": _as(tables.Timestamp, TIMESTAMP),
+    b"T": _as(numbers.Timestamp, TIMESTAMP),
     b"F": LazyBound(lambda: TABLE),
     b"V": Pass,
 }

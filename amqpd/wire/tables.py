@@ -3,8 +3,8 @@
 Must not know methods or properties. ``grammar`` declares the same format; the tests hold the two against each other.
 
 Strategy: each field type is one row of ``_FIXED`` (a value of fixed size: a struct format and a Python type) or one of
-the four types with a length in front (``S x F A``). A number type the wire tells apart but Python doesn't has a small
-subclass here, so that decoding and encoding again gives the same bytes.
+the four types with a length in front (``S x F A``). A number type the wire tells apart but Python doesn't has a class
+of its own in ``numbers``, so that decoding and encoding again gives the same bytes.
 
 The types are those RabbitMQ reads and writes, not the specification's (4.2.1): ``s`` is a 16-bit integer where the
 specification has a short string, and both ``l`` and ``L`` are signed 64-bit integers. RabbitMQ turns ``L`` into ``l``
@@ -19,66 +19,23 @@ from struct import error as StructError
 from typing import Any, TypeAlias
 
 from amqpd.errors import MalformedArguments
+from amqpd.wire.numbers import (
+    Byte,
+    Float,
+    Long,
+    LongLong,
+    Short,
+    Timestamp,
+    UnsignedByte,
+    UnsignedInt,
+    UnsignedShort,
+)
 
 # How many tables and arrays may lie in one another, the outermost included. RabbitMQ sets no limit and its own headers
 # (x-death) go three deep. Ours keeps recursion over hostile bytes far from the interpreter's limit of 1000 calls.
 TABLE_DEPTH_MAX = 32
 
 _LENGTH = Struct(">I")
-
-
-class Byte(int):
-    """``b``, signed 8 bits."""
-
-    __slots__ = ()
-
-
-class UnsignedByte(int):
-    """``B``, unsigned 8 bits."""
-
-    __slots__ = ()
-
-
-class Short(int):
-    """``s``, signed 16 bits."""
-
-    __slots__ = ()
-
-
-class UnsignedShort(int):
-    """``u``, unsigned 16 bits."""
-
-    __slots__ = ()
-
-
-class UnsignedInt(int):
-    """``i``, unsigned 32 bits."""
-
-    __slots__ = ()
-
-
-class Long(int):
-    """``l``, signed 64 bits, where a plain int that fits 32 bits would be written as ``I``."""
-
-    __slots__ = ()
-
-
-class LongLong(int):
-    """``L``, signed 64 bits as well: the specification's letter for it, which some clients write."""
-
-    __slots__ = ()
-
-
-class Timestamp(int):
-    """``T``, unsigned 64 bits: seconds since 1970 (4.2.5.4)."""
-
-    __slots__ = ()
-
-
-class Float(float):
-    """``f``, 32 bits."""
-
-    __slots__ = ()
 
 
 FieldValue: TypeAlias = "bool | int | float | str | bytes | Decimal | dict[str, FieldValue] | list[FieldValue] | None"

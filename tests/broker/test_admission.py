@@ -15,8 +15,9 @@ from amqpd.broker.admission import (
 )
 from amqpd.broker.message import make_message
 from amqpd.errors import PreconditionFailed
+from amqpd.wire.numbers import Long
 from amqpd.wire.properties import Properties, check_header, delivery_mode, encode_header
-from amqpd.wire.tables import FieldValue, Long, Table
+from amqpd.wire.tables import FieldValue, Table
 from tests.broker.support import refused
 from tests.wire.strategies import properties
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from amqpd.broker.dead_letter import cycles, make_dead_letter, with_delivery_count
 from amqpd.broker.message import Message, TimedMessage, make_message
+from amqpd.wire.numbers import Long, LongLong, Timestamp
 from amqpd.wire.properties import Properties, check_header, encode_header, with_headers
-from amqpd.wire.tables import FieldValue, Long, LongLong, Table, Timestamp
+from amqpd.wire.tables import FieldValue, Table
 from tests.wire.strategies import any_short_strings, field_values
 from tests.wire.strategies import properties as any_properties
 

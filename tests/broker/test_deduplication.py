@@ -5,8 +5,9 @@ import pytest
 from amqpd.broker.deduplication import Deduplicator, check_deduplication, deduplicator_of
 from amqpd.broker.message import Message, make_message
 from amqpd.errors import PreconditionFailed
+from amqpd.wire.numbers import Long, Timestamp
 from amqpd.wire.properties import Properties
-from amqpd.wire.tables import FieldValue, Long, Table, Timestamp
+from amqpd.wire.tables import FieldValue, Table
 from tests.broker.support import HandClock, refused
 
 

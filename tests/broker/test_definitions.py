@@ -16,7 +16,8 @@ from amqpd.broker.definitions.exporting import as_json
 from amqpd.broker.definitions.items import READERS
 from amqpd.broker.records import PolicyRecord, TopicPermissionRecord, UserRecord
 from amqpd.errors import NotAllowed
-from amqpd.wire.tables import Float, Long, Timestamp, make_decimal
+from amqpd.wire.numbers import Float, Long, Timestamp
+from amqpd.wire.tables import make_decimal
 from tests.broker.support import Disk, Peer, refused
 
 RABBITMQ = Path(__file__).parent / "rabbitmq-3.10-definitions.json"

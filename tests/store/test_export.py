@@ -14,8 +14,8 @@ from amqpd.broker.message import TimedMessage, make_message
 from amqpd.store.codec import Damaged
 from amqpd.store.directory import MAIN, open_to_read
 from amqpd.store.export import UnknownQueue, as_json, export
+from amqpd.wire.numbers import Long, Timestamp
 from amqpd.wire.properties import Properties
-from amqpd.wire.tables import Long, Timestamp
 from tests.store.running import running
 
 

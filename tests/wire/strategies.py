@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from amqpd.wire import grammar, methods, tables
+from amqpd.wire import grammar, methods, numbers, tables
 from amqpd.wire.methods import METHODS, Method
 from amqpd.wire.properties import Properties
 
@@ -37,16 +37,16 @@ scalars: st.SearchStrategy[Any] = st.one_of(
     any_short_strings,
     st.binary(max_size=40),
     st.floats(),
-    st.floats(width=32).map(tables.Float),
+    st.floats(width=32).map(numbers.Float),
     st.builds(tables.make_decimal, octets, _integers(32, signed=True)),
-    _integers(8, signed=True).map(tables.Byte),
-    octets.map(tables.UnsignedByte),
-    _integers(16, signed=True).map(tables.Short),
-    shorts.map(tables.UnsignedShort),
-    longs.map(tables.UnsignedInt),
-    _integers(64, signed=True).map(tables.Long),
-    _integers(64, signed=True).map(tables.LongLong),
-    longlongs.map(tables.Timestamp),
+    _integers(8, signed=True).map(numbers.Byte),
+    octets.map(numbers.UnsignedByte),
+    _integers(16, signed=True).map(numbers.Short),
+    shorts.map(numbers.UnsignedShort),
+    longs.map(numbers.UnsignedInt),
+    _integers(64, signed=True).map(numbers.Long),
+    _integers(64, signed=True).map(numbers.LongLong),
+    longlongs.map(numbers.Timestamp),
 )
 field_values = st.recursive(
     scalars,

@@ -10,18 +10,10 @@ from hypothesis import strategies as st
 
 from amqpd.errors import MalformedArguments
 from amqpd.wire import grammar
+from amqpd.wire.numbers import Byte, Float, Long, LongLong, Short, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
 from amqpd.wire.tables import (
     TABLE_DEPTH_MAX,
-    Byte,
-    Float,
-    Long,
-    LongLong,
-    Short,
     Table,
-    Timestamp,
-    UnsignedByte,
-    UnsignedInt,
-    UnsignedShort,
     check_table,
     decode_fields,
     decode_table,

@@ -21,8 +21,9 @@ from amqpd.broker.records import BindingRecord, ExchangeRecord
 from amqpd.broker.sink import Sink
 from amqpd.broker.store import QueueLog
 from amqpd.broker.timers import Timer
+from amqpd.wire.numbers import Timestamp
 from amqpd.wire.properties import with_headers
-from amqpd.wire.tables import FieldValue, Timestamp
+from amqpd.wire.tables import FieldValue
 
 HEADER = "x-delay"
 _HEADER_OCTETS = HEADER.encode()

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from mypy_extensions import mypyc_attr
+
 from amqpd.broker.message import Message
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Subscriber:
     """Someone who takes messages from a queue.
 

@@ -14,7 +14,8 @@ from typing import Any
 from amqpd.broker.queues.rules import Overflow, TimeoutAction
 from amqpd.broker.records import QueueRecord
 from amqpd.errors import PreconditionFailed
-from amqpd.wire.tables import Byte, Long, LongLong, Short, Table, UnsignedByte, UnsignedInt, UnsignedShort, type_name
+from amqpd.wire.numbers import Byte, Long, LongLong, Short, UnsignedByte, UnsignedInt, UnsignedShort
+from amqpd.wire.tables import Table, type_name
 
 EXPIRY_MAX_MS = 315_360_000_000
 """Ten years: RabbitMQ's limit for all times that messages and queues may live."""

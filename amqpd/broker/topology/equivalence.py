@@ -7,7 +7,8 @@ compares the arguments it knows and passes over the rest, and compares integers 
 
 from amqpd.broker.records import ExchangeRecord, QueueRecord
 from amqpd.errors import PreconditionFailed
-from amqpd.wire.tables import FieldValue, Table, Timestamp, type_name
+from amqpd.wire.numbers import Timestamp
+from amqpd.wire.tables import FieldValue, Table, type_name
 
 EXCHANGE_ARGUMENTS = ("alternate-exchange",)
 _OWN_ARGUMENTS = (

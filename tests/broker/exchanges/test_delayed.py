@@ -14,8 +14,9 @@ from amqpd.broker.message import Message, make_message
 from amqpd.broker.records import ExchangeRecord
 from amqpd.broker.store import Kept
 from amqpd.errors import PreconditionFailed
+from amqpd.wire.numbers import Long, Short, Timestamp
 from amqpd.wire.properties import Properties
-from amqpd.wire.tables import FieldValue, Long, Short, Table, Timestamp
+from amqpd.wire.tables import FieldValue, Table
 from tests.broker.support import BareHost, Disk, DiskLog, Peer, refused
 
 Tick = Callable[[int], None]

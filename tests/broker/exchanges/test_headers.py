@@ -2,7 +2,8 @@ import pytest
 
 from amqpd.broker.exchanges.headers import HeadersPattern, comparable
 from amqpd.errors import PreconditionFailed
-from amqpd.wire.tables import FieldValue, Float, Long, Short, Table, Timestamp, make_decimal
+from amqpd.wire.numbers import Float, Long, Short, Timestamp
+from amqpd.wire.tables import FieldValue, Table, make_decimal
 from tests.broker.support import refused
 
 

@@ -5,7 +5,8 @@ import pytest
 from amqpd.broker.exchanges.types import EXCHANGE_TYPES, check_exchange
 from amqpd.broker.records import ExchangeRecord
 from amqpd.errors import CommandInvalid, PreconditionFailed
-from amqpd.wire.tables import FieldValue, Long, Table, Timestamp, UnsignedInt
+from amqpd.wire.numbers import Long, Timestamp, UnsignedInt
+from amqpd.wire.tables import FieldValue, Table
 from tests.broker.support import Peer, refused
 
 

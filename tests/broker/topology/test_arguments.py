@@ -13,19 +13,8 @@ from amqpd.broker.topology.arguments import (
     check_server_named,
 )
 from amqpd.errors import PreconditionFailed
-from amqpd.wire.tables import (
-    Byte,
-    FieldValue,
-    Float,
-    Long,
-    LongLong,
-    Short,
-    Table,
-    Timestamp,
-    UnsignedByte,
-    UnsignedInt,
-    UnsignedShort,
-)
+from amqpd.wire.numbers import Byte, Float, Long, LongLong, Short, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
+from amqpd.wire.tables import FieldValue, Table
 from tests.broker.support import refused
 
 QUORUM = {"x-queue-type": "quorum"}

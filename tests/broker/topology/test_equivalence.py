@@ -3,7 +3,8 @@ import pytest
 from amqpd.broker.records import ExchangeRecord, QueueRecord
 from amqpd.broker.topology.equivalence import check_same_exchange, check_same_queue
 from amqpd.errors import PreconditionFailed
-from amqpd.wire.tables import Long, Short, Table
+from amqpd.wire.numbers import Long, Short
+from amqpd.wire.tables import Table
 from tests.broker.support import refused
 
 
