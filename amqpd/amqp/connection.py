@@ -8,7 +8,8 @@ The connection has no clock. Whoever has one calls ``tick`` now and then; deadli
 time that it brings. What an operator should know is reported as events with fields.
 
 Strategy: one loop over each read. It looks for the repeat of the last publish first, then takes frame by frame; the
-four hot methods and contents go straight to their channel, all else through ``_receive_cold``.
+four hot methods and contents go straight to their channel, which may take more of the like behind them; all else goes
+through ``_receive_cold``.
 
 A connection can have to wait, with what was read and not yet taken: for the peer to take the answers to what it asked,
 or for the disk. A reply to a method that has written something leaves when that is safe, and what the peer said after
@@ -19,7 +20,8 @@ the present read, and ``readable`` is False until it is over.
 from collections.abc import Callable
 from typing import Any
 
-from amqpd.amqp.channel import Channel, Repeat, Report, ignore
+from amqpd.amqp.channel import Channel, Report, ignore
+from amqpd.amqp.contents import Contents, Repeat
 from amqpd.amqp.frames import bad_frame, misplaced_frame
 from amqpd.amqp.handlers import HANDLERS
 from amqpd.amqp.handshake import PROTOCOL_HEADERS, Handshake
@@ -65,13 +67,6 @@ _WHILE_CLOSING = (  # what counts on a closing channel: channel.close, channel.c
     b"\x00\x14\x00\x29",
     b"\x00\x14\x00\x0a",
 )
-
-_HOT: dict[bytes, Callable[[Channel, bytes, int, int], None]] = {
-    fast.PUBLISH: Channel.receive_publish,
-    fast.ACK: Channel.receive_ack,
-    fast.NACK: Channel.receive_nack,
-    fast.REJECT: Channel.receive_reject,
-}
 
 
 class Connection(Work):
@@ -166,7 +161,7 @@ class Connection(Work):
         end = len(data)
         while not self.finished:
             if repeat.head is not None and data.startswith(repeat.head, offset):
-                offset = repeat.channel.receive_repeats(data, offset)
+                offset = repeat.contents.receive_repeats(data, offset)
                 if alarms.blocking:
                     self._block()
             if end - offset < FRAME_OVERHEAD:
@@ -188,9 +183,17 @@ class Connection(Work):
                 if channel is None or channel.state is not ChannelState.OPEN:
                     self._receive_cold(kind, number, data[start:stop])
                 elif kind == FRAME_METHOD:
-                    hot = _HOT.get(data[start : start + 4])
-                    if hot is not None:
-                        hot(channel, data, start, stop)
+                    method = data[start : start + 4]
+                    if method == fast.PUBLISH:
+                        offset = channel.contents.receive_publish(data, start, stop)
+                        if alarms.blocking and offset > stop + 1:  # its content has come, too
+                            self._block()
+                    elif method == fast.ACK:
+                        offset = channel.receive_acks(data, start, stop)
+                    elif method == fast.NACK:
+                        channel.receive_nack(data, start, stop)
+                    elif method == fast.REJECT:
+                        channel.receive_reject(data, start, stop)
                     else:
                         self._receive_cold(kind, number, data[start:stop])
                         if self._waits():  # and what follows waits with it, see go_on
@@ -198,16 +201,17 @@ class Connection(Work):
                             break
                 elif kind == FRAME_HEADER or kind == FRAME_BODY:
                     if kind == FRAME_HEADER:
-                        channel.receive_header(data, start, stop)
+                        channel.contents.receive_header(data, start, stop)
                     else:
-                        channel.receive_body(data, start, stop)
+                        channel.contents.receive_body(data, start, stop)
                     if alarms.blocking:
                         self._block()
                 else:
                     self._receive_cold(kind, number, data[start:stop])
-            except SoftError as error:
+            except SoftError as refused:
                 assert channel is not None, "soft errors come from open channels"
-                self._close_channel(channel, _blamed(error, data[start:stop] if kind == FRAME_METHOD else fast.PUBLISH))
+                blamed = data[start:stop] if kind == FRAME_METHOD else fast.PUBLISH
+                self._close_channel(channel, _blamed(refused, blamed))
             except HardError as error:
                 self._close(error)
         return offset
@@ -271,7 +275,7 @@ class Connection(Work):
         if kind != FRAME_METHOD:
             raise out_of_sequence(ContentState.METHOD)
         if channel is not None and channel.state is ChannelState.OPEN:
-            channel.check_between_contents()
+            channel.contents.check_complete()
         method = methods.decode_method(payload)
         self._broker.agenda.flush()  # as for a method of the connection
         try:
@@ -292,9 +296,9 @@ class Connection(Work):
                 reply = HANDLERS[type(method)](channel, method)
             if reply is not None and not getattr(method, "no_wait", False):
                 self._answer(channel, reply, written)
-        except SoftError as error:
+        except SoftError as refused:
             assert channel is not None, "channel.open has no soft errors"
-            self._close_channel(channel, _blamed(error, payload))
+            self._close_channel(channel, _blamed(refused, payload))
         except HardError as error:
             raise _blamed(error, payload) from None
 
@@ -330,9 +334,10 @@ class Connection(Work):
                 f"number of channels opened ({maximum}) has reached the negotiated channel_max ({maximum})"
             )
         payload_max = self._frame_max - FRAME_OVERHEAD
-        channel = Channel(number, self.outbox, self._limits, payload_max, self._repeat, self._report)
+        channel = Channel(number, self.outbox, self._limits, payload_max, self._report)
         channel.notify_cancel = self._handshake.client_can("consumer_cancel_notify")
         channel.session = self._client.open_session(channel)
+        channel.contents = Contents(number, channel.session, self._limits, payload_max, self._repeat)
         channel.state = state
         channel.fail = self._close_channel
         self.channels[number] = channel

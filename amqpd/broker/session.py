@@ -90,6 +90,15 @@ class Session:
             self._publish(route, messages, octets, mandatory, copies)
         self._agenda.settle()
 
+    def publish_unlike(self, route: Route, messages: Sequence[Message], octets: int) -> None:
+        """Publish messages that have addresses and headers of their own, but reach the same queues, those of ``route``:
+        at least one. None of them says anything to the broker itself (see admission.py)."""
+        if self.transaction is None and not any(queue.watches for queue in route.queues):
+            self.publish_run(route, messages, octets)
+            return
+        for message in messages:
+            self.publish_run(self.route(message.address), (message,), len(message.body))
+
     def publish(
         self,
         exchange: str,
@@ -262,23 +271,31 @@ class Session:
 
     def complete(self, delivery_tag: int, multiple: bool = False) -> None:
         """The delivery is done with (basic.ack). PreconditionFailed: an unknown delivery tag, here and below."""
-        self._settle(delivery_tag, multiple, self._complete)
+        self._settle(self.deliveries.withdraw(delivery_tag, multiple), self._complete)
+
+    def complete_each(self, delivery_tags: Sequence[int]) -> None:
+        """The same for several, one by one; those before an unknown one are done with."""
+        withdrawn: dict[int, Delivery] = {}
+        try:
+            for delivery_tag in delivery_tags:
+                withdrawn |= self.deliveries.withdraw(delivery_tag, False)
+        finally:
+            self._settle(withdrawn, self._complete)
 
     def requeue(self, delivery_tag: int, multiple: bool = False) -> None:
         """The delivery goes back to its place in the queue, to be delivered again."""
-        self._settle(delivery_tag, multiple, self._requeue)
+        self._settle(self.deliveries.withdraw(delivery_tag, multiple), self._requeue)
 
     def discard(self, delivery_tag: int, multiple: bool = False) -> None:
         """The delivery was refused for good."""
-        self._settle(delivery_tag, multiple, self._discard)
+        self._settle(self.deliveries.withdraw(delivery_tag, multiple), self._discard)
 
     def recover(self) -> None:
         """Requeue all that is unacked; it comes again to whoever is next."""
         self._requeue(self.deliveries.withdraw_all())
         self._agenda.settle()
 
-    def _settle(self, delivery_tag: int, multiple: bool, settlement: Settlement) -> None:
-        withdrawn = self.deliveries.withdraw(delivery_tag, multiple)
+    def _settle(self, withdrawn: dict[int, Delivery], settlement: Settlement) -> None:
         if self.transaction is not None:
             self.transaction.settle(settlement, withdrawn)
         else:

@@ -9,10 +9,18 @@ next, so a run of deliveries is one joining of bytes.
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from amqpd.errors import MalformedArguments
-from amqpd.wire.constants import CLASS_BASIC, FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD
+from amqpd.wire.constants import (
+    CLASS_BASIC,
+    FRAME_BODY,
+    FRAME_END,
+    FRAME_HEAD_SIZE,
+    FRAME_HEADER,
+    FRAME_METHOD,
+    FRAME_OVERHEAD,
+)
 
 Chunk: TypeAlias = bytes | memoryview
 """What an outbox holds: frames, or a stretch of a large body, not copied before it is sent."""
@@ -26,9 +34,18 @@ _DELIVER = b"\x00\x3c\x00\x3c"  # basic.deliver: method 60
 _ADDRESS_AT = 6  # behind the ids of class and method, and the ticket, which is reserved
 _ACK_SIZE = 13  # the ids, a delivery tag, an octet of bits; nack and reject have the same
 _END = bytes((FRAME_END,))
+_ONE_AND_END = b"\x00\xce"  # the last octets of a basic.ack that is not "multiple"
 
 unpack_frame_head = Struct(">BHI").unpack_from
 """Frame type, channel and payload size, from a buffer and an offset."""
+
+_SMALLEST_HEADER: Final = 14
+_SMALLEST_HEADER_FRAME: Final = FRAME_OVERHEAD + _SMALLEST_HEADER
+_SMALLEST_CONTENT: Final = 17 + _SMALLEST_HEADER_FRAME  # a basic.publish with two empty names
+_PUBLISH_IDS: Final = CLASS_BASIC << 16 | 40
+_NO_CONTENT: Final = 0, 0, 0, 0
+_unpack_method_head = Struct(">BHII").unpack_from  # of a frame, and the ids of class and method
+_unpack_header_head = Struct(">BHIIQ").unpack_from  # of a frame, class and weight, and the body's size
 
 _pack_frame_head = Struct(">BHI").pack
 _pack_seam = Struct(">BBHI").pack  # the end of one frame and the head of the next
@@ -75,6 +92,17 @@ def decode_ack(data: bytes, start: int, stop: int) -> tuple[int, bool]:
     return tag, bits & 1 != 0
 
 
+def find_acks(data: bytes, offset: int, channel: int) -> tuple[list[int], int]:
+    """The delivery tags of the frames at ``offset`` that acknowledge one message each, on this channel and without
+    anything in between; and the offset behind them."""
+    tags: list[int] = []
+    head = b"%b%b" % (_pack_frame_head(FRAME_METHOD, channel, _ACK_SIZE), ACK)
+    while data.startswith(head, offset) and data[offset + 19 : offset + 21] == _ONE_AND_END:
+        tags.append(int.from_bytes(data[offset + 11 : offset + 19], "big"))
+        offset += 21
+    return tags, offset
+
+
 def decode_nack(data: bytes, start: int, stop: int) -> tuple[int, bool, bool]:
     """basic.nack: delivery tag, multiple, requeue."""
     if stop - start != _ACK_SIZE:
@@ -94,6 +122,46 @@ def decode_reject(data: bytes, start: int, stop: int) -> tuple[int, bool]:
 def _no_tag_and_bits(name: str, method_id: int) -> MalformedArguments:
     text = f"cannot decode {name}: it is not a delivery tag and an octet of bits"
     return MalformedArguments(text, CLASS_BASIC, method_id)
+
+
+def find_content(data: bytes, offset: int, channel: int, payload_max: int) -> tuple[int, int, int, int]:
+    """Where the parts of a content lie that begins at ``offset``: a basic.publish, a content header, and a body in one
+    frame or an empty one, on this channel and with nothing in between.
+
+    Returns the ends of the payloads of method and header, the size of the body, and the offset behind the last frame;
+    all are 0 if there is something else, if it does not lie whole in the buffer, or if any frame's form is wrong.
+    """
+    if len(data) - offset < _SMALLEST_CONTENT:
+        return _NO_CONTENT
+    kind, number, method_size, ids = _unpack_method_head(data, offset)
+    method_stop = offset + FRAME_HEAD_SIZE + method_size
+    if (
+        ids != _PUBLISH_IDS
+        or number != channel
+        or kind != FRAME_METHOD
+        or method_stop + _SMALLEST_HEADER_FRAME >= len(data)
+        or data[method_stop] != FRAME_END
+    ):
+        return _NO_CONTENT
+    kind, number, header_size, class_and_weight, size = _unpack_header_head(data, method_stop + 1)
+    header_stop = method_stop + FRAME_OVERHEAD + header_size
+    last = header_stop + FRAME_OVERHEAD + size if size else header_stop
+    if (
+        kind != FRAME_HEADER
+        or number != channel
+        or class_and_weight != CLASS_BASIC << 16
+        or last >= len(data)
+        or data[header_stop] != FRAME_END
+        or data[last] != FRAME_END
+        or method_size > payload_max
+        or header_size > payload_max
+        or header_size < _SMALLEST_HEADER
+        or size > payload_max
+    ):
+        return _NO_CONTENT
+    if size and unpack_frame_head(data, header_stop + 1) != (FRAME_BODY, channel, size):
+        return _NO_CONTENT
+    return method_stop, header_stop, size, last + 1
 
 
 def body_size(header: bytes) -> int:

@@ -150,14 +150,14 @@ class _Plan:
             if record is not None and self._is_new(record, item):
                 self.records.append((label, record))
                 self.imported.changed += 1
-        except WithoutEffect as reason:
-            self.imported.without_effect.append(f"{label}: {reason}")
-        except LeftOut as reason:
-            self.imported.left_out.append(f"{label}: {reason}")
+        except WithoutEffect as told:
+            self.imported.without_effect.append(f"{label}: {told}")
+        except LeftOut as left:
+            self.imported.left_out.append(f"{label}: {left}")
             if category in KINDS:
                 self._left_out.add((KINDS[category], item.vhost, item.name()))
-        except Wrong as reason:
-            self.problems.append(f"{label}: {reason}")
+        except Wrong as wrong:
+            self.problems.append(f"{label}: {wrong}")
         except AMQPError as error:
             self.problems.append(f"{label}: {error.text}")
 

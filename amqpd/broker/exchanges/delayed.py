@@ -88,6 +88,7 @@ class Delays(Sink):
 
     def __init__(self, exchange: Exchange, host: Host) -> None:
         super().__init__()
+        self.watches = True
         self.octets = 0
         self._exchange = exchange
         self._host = host

@@ -2,7 +2,7 @@
 
 What is ready, and in which order it leaves, is the backlog's; who is next to get it, is the turns'. A queue without
 rules (arguments and policies, see rules.py) and a message without an expiration take the short way through
-:meth:`Queue.enqueue` and :meth:`Queue.perform`; what rules ask for begins where ``_watches`` or ``_inspects`` is true.
+:meth:`Queue.enqueue` and :meth:`Queue.perform`; what rules ask for begins where ``watches`` or ``_inspects`` is true.
 
 Time: a message that can expire is kept as a :class:`TimedMessage`, and looked at when it is the first, as in RabbitMQ:
 one that has expired behind another that has not stays, and counts. So a queue needs one timer, for its first message.
@@ -59,7 +59,6 @@ class Queue(Sink):
         "_timer",
         "_turns",
         "_unused",
-        "_watches",
         "acked",
         "active",
         "delivered",
@@ -108,7 +107,6 @@ class Queue(Sink):
         self._returns = dict(self._backlog.kept_returns)  # by position, of messages that came back
         self._has_lanes = isinstance(self._backlog, PriorityBacklog)
         self._settles = self._backlog.has_log  # whether anybody is to know what is settled
-        self._watches = False  # whether arrivals are looked at
         self._inspects = False  # whether departures are
         self.apply_rules(rules)
 
@@ -143,7 +141,7 @@ class Queue(Sink):
     def apply_rules(self, rules: QueueRules) -> None:
         """From now on these rules hold. A message that is there keeps the deadline that it got when it came."""
         self.rules = rules
-        self._watches = rules.about_arrivals or self._deduplicator is not None or self._has_lanes
+        self.watches = rules.about_arrivals or self._deduplicator is not None or self._has_lanes
         self._settles = self._settles or rules.delivery_limit is not None
         self._inspects = self._has_lanes or self._timed or rules.delivery_limit is not None or bool(self._returns)
         self._unused.limit(rules.expires)
@@ -154,7 +152,7 @@ class Queue(Sink):
     # Messages in
 
     def enqueue(self, messages: Sequence[Message], octets: int) -> int:
-        if self._watches or messages[0].header[FLAGS_AT] & HAS_EXPIRATION:
+        if self.watches or messages[0].header[FLAGS_AT] & HAS_EXPIRATION:
             return self._enqueue_watched(messages, octets)
         self._backlog.ready.extend(messages, octets)
         self.published += len(messages)
