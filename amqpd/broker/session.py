@@ -16,6 +16,7 @@ from amqpd.broker.admission import check_properties, concerns_broker, has_copies
 from amqpd.broker.confirms import Confirms
 from amqpd.broker.consumer import Consumer, Deliveries, Delivery
 from amqpd.broker.exchanges.delayed import Delays, Held
+from amqpd.broker.exchanges.exchange import Exchange
 from amqpd.broker.message import Message, make_message
 from amqpd.broker.queues.queue import Queue
 from amqpd.broker.receiver import NOBODY, Receiver
@@ -60,6 +61,8 @@ class Session:
         self._access = access
         self._tags = tags
         self._agenda = vhost.agenda
+        self._writable: Exchange | None = None  # where all keys may be published to, since this version of routes
+        self._writable_version = 0
         self._reply_queue: Queue | None = None
         self._closed = False
 
@@ -67,12 +70,17 @@ class Session:
 
     def route(self, address: bytes) -> Route:
         """Where messages of an address (see message.py) go. NotFound, or AccessRefused: this user, or any, may not."""
-        route = self.vhost.router.route(address)
+        router = self.vhost.router
+        route = router.route(address)
         exchange = route.exchange
+        if exchange is self._writable and router.version == self._writable_version:
+            return route
         self._authorize("write", "exchange", exchange.name or "amq.default")
         if exchange.record.internal:
             raise AccessRefused(f"cannot publish to internal {exchange}")
         self._authorize_keys("write", exchange.name, (route.routing_key,))
+        if not self._access.topics:
+            self._writable, self._writable_version = exchange, router.version
         return route
 
     def publish_run(

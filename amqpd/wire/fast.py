@@ -232,7 +232,19 @@ class DeliverEncoder:
     is not looked at again here: a body that contradicts its header could not be sent right anyway.
     """
 
-    __slots__ = ("_address", "_before_body", "_before_tag", "_channel", "_header", "_payload_max", "_start", "_whole")
+    __slots__ = (
+        "_address",
+        "_before_body",
+        "_before_tag",
+        "_body_head",
+        "_channel",
+        "_header",
+        "_header_head",
+        "_payload_max",
+        "_sizes",
+        "_start",
+        "_whole",
+    )
 
     def __init__(self, channel: int, consumer_tag: str, payload_max: int) -> None:
         tag = consumer_tag.encode("utf-8", "surrogateescape")
@@ -241,7 +253,10 @@ class DeliverEncoder:
         self._start = b"%b%c%b" % (_DELIVER, len(tag), tag)
         self._address = b""  # no message's: the shortest address is the lengths of two empty names
         self._header = b""
+        self._sizes = 0, 0, -1  # of address, header and body, for which the heads of their frames are
         self._before_tag = b""
+        self._header_head = b""
+        self._body_head = b""
         self._before_body = b""  # the rest of basic.deliver, the header frame, and the head of the body's
         self._whole = False  # whether a body takes one frame at most
 
@@ -264,13 +279,20 @@ class DeliverEncoder:
 
     def _prepare(self, address: bytes, header: bytes, size: int) -> None:
         """Make ready for messages of this address and this header, which says that bodies have ``size`` octets."""
-        if address is not self._address:
-            payload_size = len(self._start) + 8 + 1 + len(address)
-            self._before_tag = _pack_frame_head(FRAME_METHOD, self._channel, payload_size) + self._start
-            self._address = address
-        before_body = address + _pack_seam(FRAME_END, FRAME_HEADER, self._channel, len(header)) + header
-        if 0 < size <= self._payload_max:
-            before_body += _pack_seam(FRAME_END, FRAME_BODY, self._channel, size)
-        self._before_body = before_body  # without the end of its last frame, be it the body's or the header's
-        self._whole = size <= self._payload_max
+        sizes = len(address), len(header), size
+        if sizes != self._sizes:
+            self._prepare_heads(*sizes)
+        self._before_body = address + self._header_head + header + self._body_head
+        self._address = address
         self._header = header
+
+    def _prepare_heads(self, address_size: int, header_size: int, size: int) -> None:
+        """What is the same for messages of the same sizes."""
+        channel = self._channel
+        payload_size = len(self._start) + 8 + 1 + address_size
+        self._before_tag = _pack_frame_head(FRAME_METHOD, channel, payload_size) + self._start
+        self._header_head = _pack_seam(FRAME_END, FRAME_HEADER, channel, header_size)
+        self._whole = size <= self._payload_max
+        # Without the end of the last frame, be it the body's or the header's.
+        self._body_head = _pack_seam(FRAME_END, FRAME_BODY, channel, size) if size and self._whole else b""
+        self._sizes = address_size, header_size, size

@@ -13,20 +13,21 @@ The class id and the weight in front (4.2.6.1) are not looked at: whether they f
 from dataclasses import dataclass
 from functools import cache
 from struct import Struct
+from typing import Final
 
 from amqpd.errors import MalformedArguments
 from amqpd.wire.constants import CLASS_BASIC
 from amqpd.wire.tables import Table, check_table, decode_table, encode_table
 
 _PREFIX = Struct(">HHQH")  # class id, weight, body size, property flags
-_PREFIX_SIZE = 14
-_FLAGS_AT = 12
+_PREFIX_SIZE: Final = 14
+_FLAGS_AT: Final = 12
 
 # What a property looks like: the octets of one of fixed size, or one of these.
-_SHORT_STRING = 0
-_TABLE = -1
-_OCTET = 1
-_TIMESTAMP = 8
+_SHORT_STRING: Final = 0
+_TABLE: Final = -1
+_OCTET: Final = 1
+_TIMESTAMP: Final = 8
 
 # 1.8: the properties of class basic in the order of the wire, the first with the highest bit of the flags.
 _SIZES: dict[str, int] = {
@@ -46,8 +47,11 @@ _SIZES: dict[str, int] = {
     "cluster_id": _SHORT_STRING,
 }
 _FLAGS = {name: 0x8000 >> position for position, name in enumerate(_SIZES)}
-_HEADERS = _FLAGS["headers"]
-_DELIVERY_MODE = _FLAGS["delivery_mode"]
+_CONTENT_TYPE: Final = 0x8000
+_CONTENT_ENCODING: Final = 0x4000
+_HEADERS: Final = 0x2000
+_DELIVERY_MODE: Final = 0x1000
+_BEHIND_DELIVERY_MODE: Final = 0x0FFC
 _PRIORITY = _FLAGS["priority"]
 _REPLY_TO = _FLAGS["reply_to"]
 _EXPIRATION = _FLAGS["expiration"]
@@ -55,7 +59,7 @@ _USER_ID = _FLAGS["user_id"]
 
 # 4.2.6.1: "If the last bit (0) is set this indicates that a further property flags field follows." With 14 properties
 # there is nothing it could say, and bit 1 has no property whose value could be skipped. RabbitMQ lets both pass.
-_NO_PROPERTY = 0b11
+_NO_PROPERTY: Final = 0b11
 
 
 @dataclass(slots=True)
@@ -86,12 +90,11 @@ def _sizes_of(flags: int) -> tuple[int, ...]:
     return tuple(size for name, size in _SIZES.items() if flags & _FLAGS[name])
 
 
-def _skip(header: bytes, flags: int) -> int:
-    """The offset behind the properties with these flags: the highest ones that are present, with none left out.
+def _skip(header: bytes, flags: int, offset: int = _PREFIX_SIZE) -> int:
+    """The offset behind the properties with these flags, which begin at ``offset`` and leave none out.
 
     Raises IndexError where a length is missing. A length may still lead past the end of the header.
     """
-    offset = _PREFIX_SIZE
     for size in _sizes_of(flags):
         if size > 0:
             offset += size
@@ -122,16 +125,28 @@ def check_header(header: bytes) -> int:
     flags = header[_FLAGS_AT] << 8 | header[_FLAGS_AT + 1]
     if flags & _NO_PROPERTY:
         raise MalformedArguments(f"content header has flags {flags:#06x}, which class basic does not define")
-    try:
-        end = _skip(header, flags)
+    mode = table_at = 0
+    offset = _PREFIX_SIZE
+    try:  # the first four, which most messages have, and the table that is to be looked into; then the rest
+        if flags & _CONTENT_TYPE:
+            offset += 1 + header[offset]
+        if flags & _CONTENT_ENCODING:
+            offset += 1 + header[offset]
+        if flags & _HEADERS:
+            table_at = offset
+            offset += 4 + int.from_bytes(header[offset : offset + 4], "big")
+        if flags & _DELIVERY_MODE:
+            mode = header[offset]
+            offset += 1
+        if flags & _BEHIND_DELIVERY_MODE:
+            offset = _skip(header, flags & _BEHIND_DELIVERY_MODE, offset)
     except IndexError:
-        end = -1
-    if end != len(header):
+        offset = -1
+    if offset != len(header):
         raise MalformedArguments("content header's length does not match its properties")
-    if flags & _HEADERS:
-        behind = check_table(header, _skip(header, flags & -(_HEADERS << 1)), end)
-        return header[behind] if flags & _DELIVERY_MODE else 0
-    return delivery_mode(header)
+    if table_at:
+        check_table(header, table_at, offset)
+    return mode
 
 
 # Peeks: what follows takes headers that ``check_header`` has accepted -------------------------------------------------

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from struct import Struct
 from struct import error as StructError
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from amqpd.errors import MalformedArguments
 from amqpd.wire.numbers import (
@@ -33,7 +33,7 @@ from amqpd.wire.numbers import (
 
 # How many tables and arrays may lie in one another, the outermost included. RabbitMQ sets no limit and its own headers
 # (x-death) go three deep. Ours keeps recursion over hostile bytes far from the interpreter's limit of 1000 calls.
-TABLE_DEPTH_MAX = 32
+TABLE_DEPTH_MAX: Final = 32
 
 _LENGTH = Struct(">I")
 
@@ -87,7 +87,10 @@ _READERS: dict[int, tuple[int, Callable[[bytes, int], tuple[Any, ...]], Callable
 }
 _WRITERS: dict[str, Callable[..., bytes]] = {tag: Struct(">c" + layout).pack for tag, _, layout, _ in _FIXED}
 
-_LONG_STRING, _BINARY, _TABLE, _ARRAY = b"SxFA"
+_LONG_STRING: Final = ord("S")
+_BINARY: Final = ord("x")
+_TABLE: Final = ord("F")
+_ARRAY: Final = ord("A")
 _PREFIXED = frozenset(b"SxFA")
 
 _TAGS: dict[type, str] = {kind: tag for tag, kind, _, _ in _FIXED} | {str: "S", bytes: "x", dict: "F", list: "A"}
@@ -197,31 +200,36 @@ def check_table(data: bytes, offset: int, end: int) -> int:
     Accepts and refuses the same bytes as ``decode_table``. Raises MalformedArguments.
     """
     start, stop = _extent(data, offset, end)
-    _check_fields(data, start, stop, 1, True)
+    if not _are_well_formed(data, start, stop, 1, True):
+        _read_table(data, start, stop, 1)  # which tells what is wrong
     return stop
 
 
-def _check_fields(data: bytes, offset: int, end: int, depth: int, keyed: bool) -> None:
-    """Walk the fields of a table (``keyed``) or of an array."""
+def _are_well_formed(data: bytes, offset: int, end: int, depth: int, keyed: bool) -> bool:
+    """Walk the fields of a table (``keyed``) or of an array.
+
+    Every message with headers comes by here, so only the end tells: a length that leads past it leads past it for good.
+    """
     while offset < end:
         if keyed:
             offset += 1 + data[offset]
             if offset >= end:
-                raise MalformedArguments("field table ends inside a field")
+                return False
         tag = data[offset]
-        size = _SIZES.get(tag)
-        if size is not None:
-            offset += 1 + size
-            if offset > end:
-                raise MalformedArguments("field table ends inside a field")
-            continue
-        if tag not in _PREFIXED:
-            raise MalformedArguments(f"unknown field type {bytes((tag,))!r}")
-        start, offset = _extent(data, offset + 1, end)
-        if tag in (_TABLE, _ARRAY):
-            if depth == TABLE_DEPTH_MAX:
-                raise MalformedArguments(f"field table nested deeper than {TABLE_DEPTH_MAX} levels")
-            _check_fields(data, start, offset, depth + 1, tag == _TABLE)
+        if tag == _LONG_STRING or tag == _BINARY:
+            offset += 5 + int.from_bytes(data[offset + 1 : offset + 5], "big")
+        elif tag == _TABLE or tag == _ARRAY:
+            start = offset + 5
+            offset = start + int.from_bytes(data[offset + 1 : start], "big")
+            if depth == TABLE_DEPTH_MAX or offset > end:
+                return False
+            if not _are_well_formed(data, start, offset, depth + 1, tag == _TABLE):
+                return False
+        elif tag in _SIZES:
+            offset += 1 + _SIZES[tag]
+        else:
+            return False
+    return offset == end
 
 
 # Encoding -------------------------------------------------------------------------------------------------------------
