@@ -426,7 +426,7 @@ class Connection(Work):
         refused = isinstance(error, LoginRefused)
         told = not refused or self._handshake.reads_refusal
         if refused:
-            self._report("authentication_failed", user=self._handshake.user, reason=str(error.__cause__))
+            self._report("authentication_failed", user=self._handshake.user, reason=self._handshake.refusal)
         if told:
             self._send(
                 methods.ConnectionClose(

@@ -43,12 +43,16 @@ SERVER_PROPERTIES: Table = {
 
 
 class Handshake:
-    """What has been agreed with one peer so far. ``loopback`` says that the peer is on this machine."""
+    """What has been agreed with one peer so far. ``loopback`` says that the peer is on this machine.
+
+    ``refusal`` is why the login was refused, for the log: the peer is not told.
+    """
 
     def __init__(self, broker: Broker, limits: Limits, loopback: bool) -> None:
         self.client_properties: Table = {}
         self.mechanism = ""
         self.user = ""
+        self.refusal = ""
         self.vhost = ""
         self.channel_max = limits.channel_max
         # "Until the frame-max has been negotiated, both peers MUST accept frames of up to frame-min-size octets large"
@@ -75,7 +79,7 @@ class Handshake:
         return isinstance(capabilities, dict) and capabilities.get(capability) is True
 
     def on_start_ok(self, method: ConnectionStartOk) -> ConnectionTune:
-        """Check the login and propose limits. LoginRefused, whose cause is the reason for the log."""
+        """Check the login and propose limits. LoginRefused: why is in ``refusal``."""
         self.client_properties = method.client_properties
         self.mechanism = method.mechanism
         try:
@@ -83,6 +87,7 @@ class Handshake:
             self.user = name
             self._broker.users.authenticate(name, password, loopback=self._loopback)
         except (AuthenticationFailed, BadResponse) as reason:
+            self.refusal = str(reason)
             raise LoginRefused(
                 f"Login was refused using authentication mechanism {method.mechanism}. "
                 "For details see the broker logfile."

@@ -101,11 +101,14 @@ class Session:
     def publish_unlike(self, route: Route, messages: Sequence[Message], octets: int) -> None:
         """Publish messages that have addresses and headers of their own, but reach the same queues, those of ``route``:
         at least one. None of them says anything to the broker itself (see admission.py)."""
-        if self.transaction is None and not any(queue.watches for queue in route.queues):
+        together = self.transaction is None
+        for queue in route.queues:
+            together = together and not queue.watches
+        if together or len(messages) == 1:
             self.publish_run(route, messages, octets)
-            return
-        for message in messages:
-            self.publish_run(self.route(message.address), (message,), len(message.body))
+        else:
+            for message in messages:
+                self.publish_run(self.route(message.address), (message,), len(message.body))
 
     def publish(
         self,

@@ -36,7 +36,7 @@ _ACK_SIZE = 13  # the ids, a delivery tag, an octet of bits; nack and reject hav
 _END = bytes((FRAME_END,))
 _ONE_AND_END = b"\x00\xce"  # the last octets of a basic.ack that is not "multiple"
 
-unpack_frame_head = Struct(">BHI").unpack_from
+unpack_frame_head: Final = Struct(">BHI").unpack_from
 """Frame type, channel and payload size, from a buffer and an offset."""
 
 _SMALLEST_HEADER: Final = 14
@@ -44,17 +44,17 @@ _SMALLEST_HEADER_FRAME: Final = FRAME_OVERHEAD + _SMALLEST_HEADER
 _SMALLEST_CONTENT: Final = 17 + _SMALLEST_HEADER_FRAME  # a basic.publish with two empty names
 _PUBLISH_IDS: Final = CLASS_BASIC << 16 | 40
 _NO_CONTENT: Final = 0, 0, 0, 0
-_unpack_method_head = Struct(">BHII").unpack_from  # of a frame, and the ids of class and method
-_unpack_header_head = Struct(">BHIIQ").unpack_from  # of a frame, class and weight, and the body's size
+_unpack_method_head: Final = Struct(">BHII").unpack_from  # of a frame, and the ids of class and method
+_unpack_header_head: Final = Struct(">BHIIQ").unpack_from  # of a frame, class and weight, and the body's size
 
-_pack_frame_head = Struct(">BHI").pack
-_pack_seam = Struct(">BBHI").pack  # the end of one frame and the head of the next
-_pack_tag_and_bits = Struct(">QB").pack
-_unpack_tag_and_bits = Struct(">4xQB").unpack_from  # behind the ids
-_pack_get_ok = Struct(">HHQB").pack
-_pack_count = Struct(">L").pack
-_pack_return = Struct(">HHH").pack
-_pack_ack = Struct(">BHIHHQBB").pack
+_pack_frame_head: Final = Struct(">BHI").pack
+_pack_seam: Final = Struct(">BBHI").pack  # the end of one frame and the head of the next
+_pack_tag_and_bits: Final = Struct(">QB").pack
+_unpack_tag_and_bits: Final = Struct(">4xQB").unpack_from  # behind the ids
+_pack_get_ok: Final = Struct(">HHQB").pack
+_pack_count: Final = Struct(">L").pack
+_pack_return: Final = Struct(">HHH").pack
+_pack_ack: Final = Struct(">BHIHHQBB").pack
 
 
 class Content(Protocol):

@@ -4,7 +4,8 @@ Must not decide anything: what a method does is told by the layers above, what i
 
 Strategy: a method is declared once, as a frozen dataclass whose fields are the arguments in the order of the wire, each
 annotated with its domain: ``queue: ShortStr`` is a str in Python and a ``SHORT_STRING`` in the grammar. At import the
-grammar of a method is derived from its annotations and the class registered in ``METHODS``.
+grammar of a method is derived from its annotations and the class registered in ``METHODS``. What is right is read and
+written by ``arguments``, from the same annotations; the grammar has the last word on all else, and says what is wrong.
 
 Names are the specification's, with underscores. Arguments have the specification's defaults and are empty where it
 gives none, so that one writes down only what matters. Reserved ones are never looked at. ``basic.publish`` and the
@@ -20,7 +21,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
 from construct import Construct, ConstructError, Container, ExprAdapter, Struct, Terminated
 
 from amqpd.errors import FrameError, MalformedArguments, NotImplementedByServer
-from amqpd.wire import grammar, tables
+from amqpd.wire import arguments, grammar, tables
 from amqpd.wire.tables import FieldValue
 
 # Tables alone are read by hand. Their size is the peer's choice, and construct takes some 10 us a field: a frame full
@@ -41,6 +42,17 @@ LongStr = Annotated[bytes, grammar.LONG_STRING]
 FieldTable = Annotated[dict[str, FieldValue], _TABLE]
 Bit = Annotated[bool, grammar.bits]
 
+_KINDS: dict[Construct, int] = {
+    grammar.OCTET: 1,
+    grammar.SHORT: 2,
+    grammar.LONG: 4,
+    grammar.LONGLONG: 8,
+    grammar.SHORT_STRING: arguments.SHORT_STRING,
+    grammar.ANY_SHORT_STRING: arguments.ANY_SHORT_STRING,
+    grammar.LONG_STRING: arguments.LONG_STRING,
+    _TABLE: arguments.TABLE,
+}
+
 
 class Method:
     """What all methods have. ``name`` is the specification's: ``queue.declare-ok``."""
@@ -51,6 +63,7 @@ class Method:
     method_id: ClassVar[int]
     name: ClassVar[str]
     layout: ClassVar[Construct]  # of the arguments
+    kinds: ClassVar[tuple[int, ...]]  # of the same, for those who read them by hand
 
 
 METHODS: dict[int, type[Method]] = {}  # by the first four octets of the payload: class id << 16 | method id
@@ -68,6 +81,7 @@ def method(class_id: int, method_id: int, name: str) -> Callable[[type[M]], type
         declared.method_id = method_id
         declared.name = name
         declared.layout = Struct(*_layout(body), Terminated)
+        declared.kinds = tuple(_kinds(body))
         METHODS[class_id << 16 | method_id] = declared
         return declared
 
@@ -76,13 +90,27 @@ def method(class_id: int, method_id: int, name: str) -> Callable[[type[M]], type
 
 def _layout(body: type[Method]) -> Iterator[Construct]:
     """The elements of a method on the wire: one an argument, and one for each run of bits (4.2.5.2)."""
-    domains = [(name, domain.__metadata__[0]) for name, domain in get_annotations(body).items()]
-    for domain, arguments in groupby(domains, key=lambda argument: argument[1]):
-        names = [name for name, _ in arguments]
+    for domain, names in _domains(body):
         if domain is grammar.bits:
             yield f"bits_from_{names[0]}" / domain(*names)
         else:
             yield from (name / domain for name in names)
+
+
+def _kinds(body: type[Method]) -> Iterator[int]:
+    """The same elements for ``arguments``."""
+    for domain, names in _domains(body):
+        if domain is grammar.bits:
+            yield arguments.BITS + len(names)
+        else:
+            yield from [_KINDS[domain]] * len(names)
+
+
+def _domains(body: type[Method]) -> Iterator[tuple[Any, list[str]]]:
+    """Runs of arguments of one domain."""
+    annotated = [(name, domain.__metadata__[0]) for name, domain in get_annotations(body).items()]
+    for domain, run in groupby(annotated, key=lambda argument: argument[1]):
+        yield domain, [name for name, _ in run]
 
 
 def decode_method(payload: bytes) -> Method:
@@ -99,6 +127,9 @@ def decode_method(payload: bytes) -> Method:
     declared = METHODS.get(class_id << 16 | method_id)
     if declared is None:
         raise NotImplementedByServer(f"unknown method {class_id}.{method_id}", class_id, method_id)
+    values = arguments.decode_arguments(declared.kinds, payload, 4)
+    if values is not None:
+        return declared(*values)
     try:
         return declared(**dict(_arguments(declared.layout.parse(payload[4:]))))
     except (ConstructError, MalformedArguments) as error:
@@ -126,12 +157,13 @@ def encode_method(method: Method) -> bytes:
 
     Raises ValueError where an argument doesn't fit its domain: a short string over 255 octets, a number out of range.
     """
-    values = {name: getattr(method, name) for name in method.__slots__}
-    try:
-        arguments: bytes = method.layout.build(values)
-    except ConstructError as error:
-        raise ValueError(f"cannot encode {method.name}: {_reason(error)}") from None
-    return method.class_id.to_bytes(2, "big") + method.method_id.to_bytes(2, "big") + arguments
+    octets = arguments.encode_arguments(method.kinds, [getattr(method, name) for name in method.__slots__])
+    if octets is None:
+        try:
+            octets = method.layout.build({name: getattr(method, name) for name in method.__slots__})
+        except ConstructError as error:
+            raise ValueError(f"cannot encode {method.name}: {_reason(error)}") from None
+    return method.class_id.to_bytes(2, "big") + method.method_id.to_bytes(2, "big") + octets
 
 
 # class connection

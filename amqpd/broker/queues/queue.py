@@ -11,6 +11,8 @@ one that has expired behind another that has not stays, and counts. So a queue n
 from collections.abc import Sequence
 from functools import partial
 
+from mypy_extensions import mypyc_attr
+
 from amqpd.broker.admission import expiration_ms
 from amqpd.broker.dead_letter import with_delivery_count
 from amqpd.broker.deduplication import deduplicator_of
@@ -38,6 +40,7 @@ that is at it may tell basic.get that it is empty."""
 EVERYTHING = 1 << 62
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Queue(Sink):
     """One queue of one virtual host.
 

@@ -333,7 +333,8 @@ class VHost(Host):
                 exchange.policy = self.policies.effective_definition(record)
                 self.router.forget()
             case QueueRecord():
-                self._add_queue(Queue(record, self, owner, rules=self.policies.rules_for(record)))
+                make_queue = QUEUE_TYPES[record.type]
+                self._add_queue(make_queue(record, self, owner, rules=self.policies.rules_for(record)))
             case BindingRecord():
                 source = self._exchange(record.source)
                 is_queue = record.destination_kind == "queue"
@@ -380,3 +381,9 @@ def _check_access(queue: Queue, allowed: bool) -> None:
             f"cannot obtain exclusive access to locked {queue}. It could be originally declared on another connection "
             "or the exclusive property value does not match that of the original declaration."
         )
+
+
+QUEUE_TYPES: dict[str, type[Queue]] = {
+    "classic": Queue,
+    "quorum": Queue,  # the rules that go with it make the difference
+}
