@@ -69,14 +69,12 @@ class Channel(Receiver):
         that follow. Returns the offset behind what was taken."""
         self.contents.check_complete()
         tag, multiple = fast.decode_ack(data, start, stop)
-        if multiple:
-            self.session.complete(tag, True)
-            return stop + 1
-        tags, offset = fast.find_acks(data, stop + 1, self.number)
-        if tags:
-            self.session.complete_each([tag, *tags])
-        else:
-            self.session.complete(tag)
+        offset = stop + 1
+        if multiple or offset == len(data):
+            self.session.complete(tag, multiple)
+            return offset
+        tags, offset = fast.find_acks(data, offset, self.number)
+        self.session.complete_each([tag, *tags])
         return offset
 
     def receive_nack(self, data: bytes, start: int, stop: int) -> None:

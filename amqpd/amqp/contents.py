@@ -43,6 +43,9 @@ _PUBLISH: Final = (CLASS_BASIC, 40)
 _CONTENT_HEADER_SIZE: Final = 12  # class, weight and body size, before the properties
 _EMPTY_HEADER: Final = b"\x00\x3c" + bytes(12)  # of a content without properties and body
 
+_LARGE_PART: Final = 4096
+"""Octets of a part of a body from which on it stays where it was read: a smaller one is better copied."""
+
 _METHOD: Final = ContentState.METHOD
 
 
@@ -72,7 +75,6 @@ class Contents:
     """
 
     __slots__ = (
-        "_body",
         "_concerns_broker",
         "_copies",
         "_gathered",
@@ -86,6 +88,7 @@ class Contents:
         "_method_frame",
         "_missing",
         "_number",
+        "_parts",
         "_payload_max",
         "_repeat",
         "_route",
@@ -109,7 +112,7 @@ class Contents:
         self._concerns_broker = False  # and whether it says anything to the broker itself
         self._copies = False  # such as further routing keys
         self._missing = 0
-        self._body = bytearray()
+        self._parts: list[memoryview | bytearray] = []  # of a body that has begun
         self._last_method_frame = b""
         self._last_header = b""
         self._gathered: list[Message] = []  # to the queues of one route, and with nothing to say to the broker itself
@@ -234,13 +237,19 @@ class Contents:
         if missing < 0:
             raise FrameError("content body frame exceeds remaining content size", *_PUBLISH)
         self._missing = missing
-        if last and not self._body:
+        if last and not self._parts:
             self._publish(data[start:stop])
             return
-        self._body += memoryview(data)[start:stop]
+        part = memoryview(data)[start:stop]
+        if len(part) >= _LARGE_PART:
+            self._parts.append(part)  # copied once, when all are there
+        elif self._parts and isinstance(self._parts[-1], bytearray):
+            self._parts[-1] += part
+        else:
+            self._parts.append(bytearray(part))
         if last:
-            body = bytes(self._body)
-            self._body.clear()
+            body = b"".join(self._parts)
+            self._parts.clear()
             self._publish(body)
 
     def _publish(self, body: bytes) -> None:

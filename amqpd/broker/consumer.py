@@ -100,11 +100,9 @@ class Deliveries:
         """
         unacked = self._unacked
         if not multiple:
-            delivery = unacked.pop(delivery_tag, None)
-            if delivery is None:
-                self._check_late(delivery_tag)
-                return {}
-            return {delivery_tag: delivery}
+            withdrawn: dict[int, Delivery] = {}
+            self.withdraw_each((delivery_tag,), withdrawn)
+            return withdrawn
         if delivery_tag == 0:
             self._unacked = {}
             return dict(sorted(unacked.items()))  # in order already, unless some were restored
@@ -116,6 +114,15 @@ class Deliveries:
         self._lowest_tag = delivery_tag + 1
         pop = unacked.pop
         return {tag: delivery for tag in tags if (delivery := pop(tag, None)) is not None}
+
+    def withdraw_each(self, delivery_tags: Sequence[int], withdrawn: "dict[int, Delivery]") -> None:
+        """The same for several tags: what is taken out comes into ``withdrawn``, up to the one that does not exist."""
+        for delivery_tag in delivery_tags:
+            delivery = self._unacked.pop(delivery_tag, None)
+            if delivery is None:
+                self._check_late(delivery_tag)
+            else:
+                withdrawn[delivery_tag] = delivery
 
     def withdraw_all(self) -> "dict[int, Delivery]":
         return self.withdraw(0, True)

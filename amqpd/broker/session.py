@@ -288,8 +288,7 @@ class Session:
         """The same for several, one by one; those before an unknown one are done with."""
         withdrawn: dict[int, Delivery] = {}
         try:
-            for delivery_tag in delivery_tags:
-                withdrawn |= self.deliveries.withdraw(delivery_tag, False)
+            self.deliveries.withdraw_each(delivery_tags, withdrawn)
         finally:
             self._settle(withdrawn, self._complete)
 
