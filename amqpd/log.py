@@ -1,8 +1,9 @@
 """The log: structured events on standard error, for people (console) or for machines (JSON lines).
 
-Every event goes one way, whoever says it: structlog's own, and those that uvicorn, asyncio and ``warnings`` give to the
-standard library's logging, pass the same processors and one handler, so that a log of JSON lines holds nothing else.
-This module only sets that up; whoever has something to say calls ``structlog.get_logger()``.
+Every event looks the same, whoever says it: structlog's own, and those that uvicorn, asyncio and ``warnings`` give to
+the standard library's logging, pass the same processors and end in one stream: a log of JSON lines holds nothing
+else. Our own are written without the standard library in between, which would take most of the time of a client that
+connects for one message. This module only sets that up; whoever has something to say calls ``structlog.get_logger()``.
 
 Peers choose some of the values (names, products, reply texts), so a value must never break a line, colour a terminal or
 fail to be encoded. JSON escapes whatever is not ASCII, lone surrogates too (how a name that is no UTF-8 arrives), and
@@ -32,17 +33,18 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    renderers = _renderers(log_format, stream)
     structlog.configure(
-        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*before, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *before],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format, stream)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     logging.basicConfig(handlers=[handler], level=least, force=True)
