@@ -287,7 +287,7 @@ class Contents:
 
         Returns the delivery mode.
         """
-        class_id, weight = int.from_bytes(header[:2], "big"), int.from_bytes(header[2:4], "big")
+        class_id, weight, size = fast.unpack_content_head(header)
         if weight:  # "weight ... is unused and must be zero" (4.2.6.1)
             raise out_of_sequence(ContentState.HEADER)
         if class_id != CLASS_BASIC:
@@ -298,7 +298,7 @@ class Contents:
             mode = check_header(header)
         except MalformedArguments as error:
             raise MalformedArguments(error.text, *_PUBLISH) from None
-        size, maximum = fast.body_size(header), self._limits.message_size_max
+        maximum = self._limits.message_size_max
         if size > maximum:
             raise PreconditionFailed(f"message size {size} is larger than configured max size {maximum}", *_PUBLISH)
         return mode

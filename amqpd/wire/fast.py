@@ -39,6 +39,9 @@ _ONE_AND_END = b"\x00\xce"  # the last octets of a basic.ack that is not "multip
 unpack_frame_head: Final = Struct(">BHI").unpack_from
 """Frame type, channel and payload size, from a buffer and an offset."""
 
+unpack_content_head: Final = Struct(">HHQ").unpack_from
+"""Class, weight and body size, from the payload of a content header of at least twelve octets."""
+
 _SMALLEST_HEADER: Final = 14
 _SMALLEST_HEADER_FRAME: Final = FRAME_OVERHEAD + _SMALLEST_HEADER
 _SMALLEST_CONTENT: Final = 17 + _SMALLEST_HEADER_FRAME  # a basic.publish with two empty names
@@ -166,7 +169,8 @@ def find_content(data: bytes, offset: int, channel: int, payload_max: int) -> tu
 
 def body_size(header: bytes) -> int:
     """What a content header's payload says of the body; the payload has been checked to be a content header."""
-    return int.from_bytes(header[4:12], "big")
+    size: int = unpack_content_head(header)[2]
+    return size
 
 
 # Out of the broker ----------------------------------------------------------------------------------------------------
@@ -281,7 +285,7 @@ class DeliverEncoder:
         """Make ready for messages of this address and this header, which says that bodies have ``size`` octets."""
         sizes = len(address), len(header), size
         if sizes != self._sizes:
-            self._prepare_heads(*sizes)
+            self._prepare_heads(len(address), len(header), size)
         self._before_body = address + self._header_head + header + self._body_head
         self._address = address
         self._header = header

@@ -13,6 +13,7 @@ The class id and the weight in front (4.2.6.1) are not looked at: whether they f
 from dataclasses import dataclass
 from functools import cache
 from struct import Struct
+from struct import error as StructError
 from typing import Final
 
 from amqpd.errors import MalformedArguments
@@ -20,6 +21,7 @@ from amqpd.wire.constants import CLASS_BASIC
 from amqpd.wire.tables import Table, check_table, decode_table, encode_table
 
 _PREFIX = Struct(">HHQH")  # class id, weight, body size, property flags
+_unpack_length: Final = Struct(">I").unpack_from
 _PREFIX_SIZE: Final = 14
 _FLAGS_AT: Final = 12
 
@@ -93,7 +95,7 @@ def _sizes_of(flags: int) -> tuple[int, ...]:
 def _skip(header: bytes, flags: int, offset: int = _PREFIX_SIZE) -> int:
     """The offset behind the properties with these flags, which begin at ``offset`` and leave none out.
 
-    Raises IndexError where a length is missing. A length may still lead past the end of the header.
+    Raises IndexError or struct.error where a length is missing. A length may still lead past the end of the header.
     """
     for size in _sizes_of(flags):
         if size > 0:
@@ -101,7 +103,7 @@ def _skip(header: bytes, flags: int, offset: int = _PREFIX_SIZE) -> int:
         elif size == _SHORT_STRING:
             offset += 1 + header[offset]
         else:
-            offset += 4 + int.from_bytes(header[offset : offset + 4], "big")
+            offset += 4 + _unpack_length(header, offset)[0]
     return offset
 
 
@@ -134,13 +136,13 @@ def check_header(header: bytes) -> int:
             offset += 1 + header[offset]
         if flags & _HEADERS:
             table_at = offset
-            offset += 4 + int.from_bytes(header[offset : offset + 4], "big")
+            offset += 4 + _unpack_length(header, offset)[0]
         if flags & _DELIVERY_MODE:
             mode = header[offset]
             offset += 1
         if flags & _BEHIND_DELIVERY_MODE:
             offset = _skip(header, flags & _BEHIND_DELIVERY_MODE, offset)
-    except IndexError:
+    except (IndexError, StructError):
         offset = -1
     if offset != len(header):
         raise MalformedArguments("content header's length does not match its properties")
@@ -174,7 +176,7 @@ def delivery_mode(header: bytes) -> int:
     if flags & 0x40:
         offset += 1 + header[offset]
     if flags & 0x20:
-        offset += 4 + int.from_bytes(header[offset : offset + 4], "big")
+        offset += 4 + _unpack_length(header, offset)[0]
     return header[offset]
 
 

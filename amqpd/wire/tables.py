@@ -35,7 +35,8 @@ from amqpd.wire.numbers import (
 # (x-death) go three deep. Ours keeps recursion over hostile bytes far from the interpreter's limit of 1000 calls.
 TABLE_DEPTH_MAX: Final = 32
 
-_LENGTH = Struct(">I")
+_pack_length: Final = Struct(">I").pack
+_unpack_length: Final = Struct(">I").unpack_from
 
 
 FieldValue: TypeAlias = "bool | int | float | str | bytes | Decimal | dict[str, FieldValue] | list[FieldValue] | None"
@@ -188,7 +189,7 @@ def _extent(data: bytes, offset: int, end: int) -> tuple[int, int]:
     start = offset + 4
     if start > end:
         raise MalformedArguments("field table ends inside a length")
-    stop = start + int.from_bytes(data[offset:start], "big")
+    stop: int = start + _unpack_length(data, offset)[0]
     if stop > end:
         raise MalformedArguments("field table: a length reaches past the end")
     return start, stop
@@ -216,19 +217,18 @@ def _are_well_formed(data: bytes, offset: int, end: int, depth: int, keyed: bool
             if offset >= end:
                 return False
         tag = data[offset]
-        if tag == _LONG_STRING or tag == _BINARY:
-            offset += 5 + int.from_bytes(data[offset + 1 : offset + 5], "big")
-        elif tag == _TABLE or tag == _ARRAY:
-            start = offset + 5
-            offset = start + int.from_bytes(data[offset + 1 : start], "big")
+        if tag in _SIZES:
+            offset += 1 + _SIZES[tag]
+            continue
+        start = offset + 5
+        if start > end or tag not in _PREFIXED:
+            return False
+        offset = start + _unpack_length(data, offset + 1)[0]
+        if tag == _TABLE or tag == _ARRAY:
             if depth == TABLE_DEPTH_MAX or offset > end:
                 return False
             if not _are_well_formed(data, start, offset, depth + 1, tag == _TABLE):
                 return False
-        elif tag in _SIZES:
-            offset += 1 + _SIZES[tag]
-        else:
-            return False
     return offset == end
 
 
@@ -283,4 +283,4 @@ def _write_value(value: FieldValue, depth: int) -> bytes:
 
 
 def _prefixed(content: bytes) -> bytes:
-    return _LENGTH.pack(len(content)) + content
+    return _pack_length(len(content)) + content
