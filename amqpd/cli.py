@@ -17,6 +17,8 @@ import click
 import structlog
 
 from amqpd import __version__, log
+from amqpd.bench.command import command as bench
+from amqpd.build import BUILD, INTERPRETER
 from amqpd.config import CONFIG_FILE, CONFIG_VARIABLE, SETTINGS, ConfigError, Configuration, Setting, load
 
 
@@ -37,7 +39,7 @@ class UnusableDefinitions(click.ClickException):
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.version_option(__version__, message=f"%(prog)s %(version)s ({BUILD}, {INTERPRETER})")
 def main() -> None:
     """A message broker that speaks AMQP 0-9-1 as RabbitMQ does."""
 
@@ -286,3 +288,4 @@ _ONE_VHOST = click.Option(
 _INTO_VHOST = click.Option(["--vhost"], metavar="NAME", help="into this virtual host, whichever one the file is from")
 _add(definitions, export_all, _WHERE, _FILE_OR_NONE, _ONE_VHOST, name="export")
 _add(definitions, import_all, _WHERE, _FILE, _INTO_VHOST, name="import")
+main.add_command(bench)

@@ -99,7 +99,7 @@ def test_a_sweep_as_a_table(url: str) -> None:
     done = bench(url, *SHORT, "--sweep", "queues=1,10")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert [line[0] for line in lines[2:5]] == ["queues", "1", "10"]
+    assert [line[:2] for line in lines[3:5]] == [["custom", "1"], ["custom", "10"]]
 
 
 def test_a_wrong_login_is_one_line_with_the_brokers_reason(url: str) -> None:

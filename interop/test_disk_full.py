@@ -83,13 +83,13 @@ def test_publishers_wait_consumers_go_on_and_all_is_written_when_there_is_room_a
         else:
             assert isinstance(heard, spec.Connection.Unblocked)
             unblocked = True
+    publisher.close()
+    consumer.close()
+    assert broker.stop() == 0
     failed, again = (
         next(line for line in broker.log if event in line) for event in ("writing_failed", "writing_again")
     )
     assert broker.log.index(failed) < broker.log.index(again)
-    publisher.close()
-    consumer.close()
-    assert broker.stop() == 0
 
 
 def test_nothing_that_was_confirmed_is_lost_when_it_is_killed_on_a_full_disk(

@@ -36,7 +36,7 @@ def test_sigterm_says_320_to_every_client_and_exits_0(own_broker: StartBroker, p
 def test_sigterm_does_not_wait_long_for_clients_that_say_nothing(
     own_broker: StartBroker, peer: OpenPeer, handshake: bool
 ) -> None:
-    broker = own_broker()
+    broker = own_broker(0, "--close-timeout-s", "1")
     silent = peer(broker.address)
     if handshake:
         silent.open()

@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "amqpd"
 
 FLOORS = {
     "errors": 0,
+    "build": 1,
     "wire": 1,
     "auth": 2,
     "broker": 3,  # above auth: a session checks permissions
@@ -22,6 +23,7 @@ FLOORS = {
     "store": 4,
     "config": 5,  # above amqp, whose limits are the defaults
     "log": 5,
+    "bench": 6,
     "server": 6,
     "cli": 7,
     "__init__": 7,
@@ -39,7 +41,8 @@ LIBRARIES = {
     "structlog": {"server", "management", "log", "cli"},
     "lmdb": {"store"},
     "msgspec": {"config"},
-    "click": {"cli"},
+    "click": {"cli", "bench"},
+    "matplotlib": {"bench"},
 }
 
 # The core is the same in a test, in a simulation and in the daemon: time, chance and the world come from outside.

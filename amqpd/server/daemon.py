@@ -25,6 +25,7 @@ from anyio.abc import TaskStatus
 from amqpd import __version__
 from amqpd.broker.broker import Broker
 from amqpd.broker.definitions import DefinitionsUnusable, import_definitions
+from amqpd.build import BUILD
 from amqpd.config import Settings
 from amqpd.errors import AMQPError
 from amqpd.server.alarm_clock import AlarmClock, steady_clock
@@ -241,6 +242,7 @@ def _announce(settings: Settings, amqp_socket: socket.socket, metrics_socket: so
         data=None if settings.in_memory else str(Path(settings.data_dir).absolute()),
         metrics=f"http://{shown(metrics_socket.getsockname())}/metrics",
         version=__version__,
+        build=BUILD,
         loop=type(asyncio.get_running_loop()).__module__.partition(".")[0],
     )
 

@@ -28,6 +28,7 @@ one leaves behind fit the next: a store that large messages stream through does 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from hashlib import blake2b
 from struct import Struct
@@ -206,19 +207,19 @@ def encode_record(record: Record, owner: int = 0) -> bytes:
     Tables in it are octets: they may be nested as deep as a table can be.
     """
     table: Table = {}
-    for name in record.__slots__:
-        value = getattr(record, name)
-        table[name] = encode_table(value) if isinstance(value, dict) else value
+    for field in fields(record):
+        value = getattr(record, field.name)
+        table[field.name] = encode_table(value) if isinstance(value, dict) else value
     return _sealed(encode_table(table | {"kind": type(record).__name__, "id": owner}))
 
 
 def decode_record(value: bytes) -> tuple[Record, int]:
     """The record, and the id of what can have messages. Damaged: it is not what was written."""
-    fields: dict[str, Any] = decode_table(_opened(value, "a record"))[0]
-    kind, owner = fields.pop("kind"), fields.pop("id")
-    for name in _TABLES & fields.keys():
-        fields[name] = decode_table(fields[name])[0]
-    return _RECORDS[kind](**fields), owner
+    table: dict[str, Any] = decode_table(_opened(value, "a record"))[0]
+    kind, owner = table.pop("kind"), table.pop("id")
+    for name in _TABLES & table.keys():
+        table[name] = decode_table(table[name])[0]
+    return _RECORDS[kind](**table), owner
 
 
 # What is gone of a log, and what has come back

@@ -14,6 +14,7 @@ import json
 import math
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
@@ -48,22 +49,22 @@ def export(environment: Environment, vhost: str, queue: str, complain: Callable[
 def as_json(position: int, message: Message, lane: int = 0) -> str:
     """One message on one line."""
     found = message.properties
-    properties = {name: _as_json(value) for name in found.__slots__ if (value := getattr(found, name)) is not None}
-    fields: dict[str, Any] = {
+    properties = ((field.name, getattr(found, field.name)) for field in fields(found))
+    line: dict[str, Any] = {
         "position": position,
         "exchange": message.exchange,
         "routing_key": message.routing_key,
-        "properties": properties,
+        "properties": {name: _as_json(value) for name, value in properties if value is not None},
     }
     if lane:
-        fields["lane"] = lane
+        line["lane"] = lane
     if isinstance(message, TimedMessage):
-        fields["expires_at"] = message.deadline
+        line["expires_at"] = message.deadline
     try:
-        fields["body"] = message.body.decode("utf-8")
+        line["body"] = message.body.decode("utf-8")
     except UnicodeDecodeError:
-        fields["body_base64"] = _base64(message.body)
-    return json.dumps(fields, allow_nan=False)
+        line["body_base64"] = _base64(message.body)
+    return json.dumps(line, allow_nan=False)
 
 
 def _queue_id(environment: Environment, vhost: str, name: str) -> int:

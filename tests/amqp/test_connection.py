@@ -6,7 +6,6 @@ import pytest
 
 from amqpd.amqp import handlers
 from amqpd.amqp.limits import Limits
-from amqpd.broker.confirms import Confirms
 from amqpd.wire import methods as m
 from amqpd.wire.constants import FRAME_METHOD, PROTOCOL_HEADER
 from tests.amqp.transcript import (
@@ -359,14 +358,11 @@ def test_a_bug_closes_the_connection_that_met_it(
     other >> (1, m.TxSelect()) << (1, m.TxSelectOk())
 
 
-def test_a_bug_in_what_a_publish_sets_off(
-    stage: Stage, peer: Peer, other: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_in_what_a_publish_sets_off(stage: Stage, peer: Peer, other: Peer) -> None:
     peer >> (1, m.ConfirmSelect()) << (1, m.ConfirmSelectOk())
-    with monkeypatch.context() as patch:
-        patch.setattr(Confirms, "perform", fail)
-        peer >> (1, m.BasicPublish(routing_key="q"), b"a") << INTERNAL_ERROR
-    assert [type(bug) for bug in stage.bugs] == [Bug]
+    peer.connection.channels[1].session.confirms._unsafe.append(None)
+    peer >> (1, m.BasicPublish(routing_key="q"), b"a") << INTERNAL_ERROR
+    assert [type(bug) for bug in stage.bugs] == [TypeError]
     stage.bugs.clear()
     other >> (1, m.ConfirmSelect()) >> (1, m.BasicPublish(routing_key="q"), b"a")
     other << (1, m.ConfirmSelectOk()) << Confirmed(1, 1, 1)
@@ -380,16 +376,28 @@ def test_a_bug_before_the_connection_is_open(stage: Stage, monkeypatch: pytest.M
     stage.bugs.clear()
 
 
-def test_a_bug_when_the_peer_has_read_leaves_nothing_to_go_on_with(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class FailsOnce(dict[str, Any]):
+    """The consumers of a session, until someone wants to look at all of them."""
+
+    def __init__(self, consumers: dict[str, Any]) -> None:
+        super().__init__(consumers)
+        self.values = self.fail
+
+    def fail(self) -> None:
+        del self.values
+        raise Bug
+
+
+def test_a_bug_when_the_peer_has_read_leaves_nothing_to_go_on_with(stage: Stage) -> None:
     peer = with_a_large_message(stage, Limits(outbound_high_water=50_000, outbound_limit=100_000))
     peer.reads = False
     for tag in range(1, 101):
         peer >> (1, m.BasicGet(queue="q")) >> (1, m.BasicNack(tag, requeue=True))
     peer << NOTHING
     assert peer.connection._partial_size
-    monkeypatch.setattr(type(peer.connection.channels[1].session), "resume", fail)
+    session = peer.connection.channels[1].session
+    session.consumers = FailsOnce(session.consumers)
     peer.read_again()
     assert peer.hear_all()[-1] == INTERNAL_ERROR
+    assert [type(bug) for bug in stage.bugs] == [Bug]
     stage.bugs.clear()

@@ -3,11 +3,13 @@
 Whatever happens between two of them, they must do what they would without it.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
-from amqpd.broker.session import Session
+from amqpd.broker.message import Message
+from amqpd.broker.records import ExchangeRecord, QueueRecord
+from amqpd.broker.store import QueueLog
 from amqpd.wire import methods as m
 from amqpd.wire.constants import FRAME_BODY
 from amqpd.wire.properties import Properties
@@ -25,23 +27,38 @@ from tests.amqp.transcript import (
     header_frame,
     octets,
 )
+from tests.broker.support import Disk, DiskLog
 
 
-def test_repeats_in_one_read_are_published_as_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[int] = []
-    publish_run = Session.publish_run
+class Runs(Disk):
+    """A disk that is interested in how many messages come at a time, and in nothing else."""
 
-    def counted(session: Session, route: Any, messages: Any, *rest: Any) -> None:
-        runs.append(len(messages))
-        publish_run(session, route, messages, *rest)
+    def __init__(self) -> None:
+        super().__init__()
+        self.lengths: list[int] = []
 
-    monkeypatch.setattr(Session, "publish_run", counted)
-    stage = Stage()
-    peer = consuming(stage.connect())
+    def open_log(self, record: QueueRecord | ExchangeRecord, lane: int = 0) -> QueueLog:
+        return RunsLog(self, record.name)
+
+
+class RunsLog(DiskLog):
+    disk: Runs
+
+    def append(self, position: int, messages: Sequence[Message], octets: int, paged: bool) -> None:
+        self.disk.lengths.append(len(messages))
+
+
+def test_repeats_in_one_read_are_published_as_one_run() -> None:
+    disk = Runs()
+    stage = Stage(store=disk)
+    peer = stage.connect() >> (1, m.QueueDeclare(queue="q", durable=True))
+    stage.sync()
+    peer << (1, m.QueueDeclareOk("q")) >> (1, m.BasicConsume(queue="q", consumer_tag="c", no_ack=True))
+    peer << (1, m.BasicConsumeOk("c"))
     for body in numbered(100):
         peer >> (1, TO_Q, body)
     assert peer.hear_all() == [delivery(tag, body) for tag, body in enumerate(numbered(100), 1)]
-    assert runs == [2, 98]
+    assert disk.lengths == [2, 98]
 
 
 def test_repeats_come_through_in_order(peer: Peer, other: Peer) -> None:

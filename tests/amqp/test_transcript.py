@@ -1,6 +1,7 @@
 """The transcripts' own tests: each notices what it is there to notice."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -104,8 +105,11 @@ def test_every_split_gives_all_octets_in_order(split: str) -> None:
     assert (len(parts) > 1) == (split != "in one read")
 
 
-def test_what_is_said_between_two_looks_comes_in_one_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_said_between_two_looks_comes_in_one_read(stage: Stage) -> None:
     peer, reads = stage.stranger(), []
-    monkeypatch.setattr(peer.connection, "receive_data", reads.append)
+    outbox = peer.connection.outbox
+    peer.connection = SimpleNamespace(  # type: ignore[assignment]
+        receive_data=reads.append, readable=True, left_off=False, finished=False, outbox=outbox
+    )
     peer >> PROTOCOL_HEADER >> HEARTBEAT >> HEARTBEAT << NOTHING >> HEARTBEAT << NOTHING
     assert reads == [PROTOCOL_HEADER + 2 * octets(HEARTBEAT), octets(HEARTBEAT)]

@@ -38,6 +38,8 @@ def test_each_scenario_is_explained(arguments: list[str]) -> None:
         (["--producers", "0"], "'--producers': 0 is not from 1 to 100"),
         (["rpc", "--confirm", "5"], "'--confirm': rpc does not use it"),
         (["--exchange-type", "topic", "--queues", "5", "--bindings", "2"], "'--bindings': 2 bindings do not reach 5"),
+        (["--sweep", "queues=1,10", "--queues", "5"], "'--queues': is swept"),
+        (["--compare-pid", "1"], "--compare-pid is of the broker at --compare"),
         (["--sweep", "colour=1"], "'--sweep': 'colour' is not one of"),
         (["--plot", "result.gif"], "'--plot': 'result.gif' does not end with .png or .svg"),
         (["--rounds", "0"], "--rounds"),

@@ -120,13 +120,13 @@ def test_a_body_without_room_is_not_stamped() -> None:
 @pytest.mark.parametrize("size", [1, 7, 50, 97, 100, 1000, 100_000])
 @pytest.mark.parametrize("body_size", [0, 20, 9000])
 def test_deliveries_are_counted_however_reads_cut_them(size: int, body_size: int) -> None:
-    deliveries = Deliveries()
+    deliveries = Deliveries(stamped=body_size > 0)
     feed_in_pieces(deliveries, b"".join(delivery(tag, bytes(body_size)) for tag in range(1, 31)), size)
     assert deliveries.count == 30
 
 
 def test_a_delivery_counts_when_it_is_whole() -> None:
-    deliveries = Deliveries()
+    deliveries = Deliveries(stamped=True)
     octets = bytearray(delivery(1) + delivery(2))
     deliveries.feed(octets[:-1], len(octets) - 1)
     assert deliveries.count == 1
@@ -137,11 +137,11 @@ def test_a_delivery_counts_when_it_is_whole() -> None:
 def test_stamps_are_found_wherever_they_are_in_a_read() -> None:
     bodies = [stamped(5), bytes(20), bytes(20), stamped(6), stamped(7)]
     octets = b"".join(delivery(tag, body) for tag, body in enumerate(bodies, 1))
-    assert feed_in_pieces(Deliveries(), octets, len(octets)) == [5, 6, 7]
+    assert feed_in_pieces(Deliveries(stamped=True), octets, len(octets)) == [5, 6, 7]
 
 
 def test_the_stamp_of_a_large_message_comes_with_its_last_octet() -> None:
-    deliveries = Deliveries()
+    deliveries = Deliveries(stamped=True)
     first, second = delivery(1, stamped(5, 9000)), delivery(2, stamped(6, 9000))
     assert deliveries.feed(bytearray(first), len(first)) == [5]
     assert deliveries.feed(bytearray(second[:-1]), len(second) - 1) == []
@@ -149,7 +149,7 @@ def test_the_stamp_of_a_large_message_comes_with_its_last_octet() -> None:
 
 
 def test_octets_behind_the_end_of_a_read_are_not_looked_at() -> None:
-    deliveries = Deliveries()
+    deliveries = Deliveries(stamped=True)
     octets = delivery(1, stamped(5)) + delivery(2, stamped(6))
     assert deliveries.feed(bytearray(octets), len(octets) // 2) == [5]
     assert deliveries.count == 1
@@ -158,7 +158,7 @@ def test_octets_behind_the_end_of_a_read_are_not_looked_at() -> None:
 @pytest.mark.parametrize("method", [ConnectionClose(320, "bye"), ChannelClose(404, "no"), BasicCancel("c00001")])
 @pytest.mark.parametrize("before", [0, 3])
 def test_what_is_no_delivery_is_handed_back(before: int, method: ConnectionClose) -> None:
-    deliveries = Deliveries()
+    deliveries = Deliveries(stamped=True)
     other = method_frame(method)
     for tag in range(before):
         deliveries.feed(bytearray(delivery(tag)), len(delivery(tag)))

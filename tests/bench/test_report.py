@@ -7,6 +7,7 @@ import pytest
 
 from amqpd.bench.report import Report, as_json, notices, show
 from amqpd.bench.results import FIGURES
+from amqpd.bench.scenarios import SCENARIOS
 from amqpd.bench.trials import Trial
 from tests.bench.support import OURS, THEIRS, compared, result, trial
 
@@ -44,7 +45,7 @@ def test_columns_stand_under_their_heads() -> None:
 
 def test_a_sweep_shows_its_points() -> None:
     lines = text_of(Report([OURS], "queues"), trial([result(consumed=1.0)], point=10_000))
-    assert lines[2:] == ["queues consumed/s", "10,000 1"]
+    assert lines[2:] == ["queues consumed/s", "autoack 10,000 1"]
 
 
 def test_a_comparison_has_a_row_for_each_figure() -> None:
@@ -67,6 +68,15 @@ def test_latency_under_full_load_is_called_that() -> None:
 def test_a_role_that_was_the_bottleneck_is_named() -> None:
     rounds = [replace(result(), roles={"producer 1": share, "consumer": 0.9}) for share in (0.95, 0.97, 0.5)]
     assert [*notices(trial(rounds))] == ["  producer 1 used 97% of a core: the broker may be faster than shown"]
+
+
+@pytest.mark.parametrize("scenario", ["rpc", "churn"])
+def test_a_part_of_a_latency_that_is_not_the_brokers_is_told(scenario: str) -> None:
+    spent, little = (replace(result(scenario=scenario), roles={"client": share}) for share in (0.31, 0.2))
+    assert [*notices(trial([spent]))] == ["  31% of each latency is the CPU time of the load generator's client"]
+    assert [*notices(trial([little]))] == []
+    several_in_flight = replace(spent, workload=SCENARIOS["rpc-50"])
+    assert [*notices(trial([several_in_flight]))] == []
 
 
 def test_confirmed_messages_that_did_not_come_are_told() -> None:

@@ -25,7 +25,7 @@ from amqpd.broker.broker import Broker
 from amqpd.broker.message import Message, join_address, make_message
 from amqpd.broker.queues.queue import MAXLEN, REJECTED, Queue
 from amqpd.broker.queues.ready import MESSAGE_OVERHEAD
-from amqpd.broker.topology import vhost
+from amqpd.broker.topology.vhost import QUEUE_TYPES
 from amqpd.errors import AccessRefused, PreconditionFailed
 from amqpd.wire.tables import Table
 from tests.broker.actors import PLENTY, Actor, Mark, Out, Taker
@@ -89,12 +89,13 @@ class Model(RuleBasedStateMachine):
     """
 
     DURABLE: ClassVar = {"durable"}
+    QUEUE: ClassVar = WatchedQueue
     patches: ExitStack
 
     def __init__(self) -> None:
         super().__init__()
         WatchedQueue.model = self
-        self.patches.enter_context(patch.object(vhost, "Queue", WatchedQueue))
+        self.patches.enter_context(patch.dict(QUEUE_TYPES, dict.fromkeys(QUEUE_TYPES, self.QUEUE)))
         self.published = 0
         self.arguments: dict[str, Table] = {}  # of queues, by name
         self.refused: set[Letter] = set()

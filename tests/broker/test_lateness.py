@@ -1,10 +1,12 @@
 """Consumers that do not acknowledge in time."""
 
-import weakref
+import gc
 from collections.abc import Callable
 
+from amqpd.broker.lateness import Lateness
 from amqpd.errors import PreconditionFailed
 from tests.broker.support import Peer, refused
+from tests.living import living
 
 Tick = Callable[[int], None]
 
@@ -79,12 +81,14 @@ def test_an_acknowledgement_that_is_rolled_back_is_waited_for_again(peer: Peer, 
 
 
 def test_the_timer_ends_with_the_session(peer: Peer, tick: Tick) -> None:
+    gc.collect()
+    before = len(living(Lateness))
     peer.declare("q", x_consumer_timeout=1_800_000)
     peer.session.consume("q", "c")
     peer.send("q", "a")
-    lateness = weakref.ref(peer.session.deliveries._lateness)
+    assert len(living(Lateness)) == before + 1
     peer.leave()
-    assert lateness() is None
+    assert len(living(Lateness)) == before
 
 
 def test_one_of_many_settles_those_before_it_that_are_not_late(peer: Peer, tick: Tick) -> None:

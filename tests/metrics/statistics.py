@@ -13,4 +13,4 @@ def queue_statistics(name: str, **counts: int) -> QueueStatistics:
 
 def broker_statistics(*queues: QueueStatistics, **counts: int | None) -> BrokerStatistics:
     values: dict[str, Any] = {field.name: 0 for field in fields(BrokerStatistics)}
-    return BrokerStatistics(**{**values, **counts, "queues": queues})
+    return BrokerStatistics(**{**values, "memory_alarm": False, "disk_alarm": False, **counts, "queues": queues})

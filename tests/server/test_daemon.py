@@ -13,6 +13,7 @@ import structlog
 
 from amqpd import __version__
 from amqpd.broker.definitions import DefinitionsUnusable
+from amqpd.build import BUILD
 from amqpd.config import Settings
 from amqpd.server.daemon import serve
 from amqpd.server.listening import CannotListen, shown
@@ -47,6 +48,7 @@ async def test_it_tells_where_it_listens_and_what_it_does_not_keep() -> None:
         assert listening["host"] == "127.0.0.1"
         assert listening["port"] > 0
         assert listening["version"] == __version__
+        assert listening["build"] == BUILD
         assert listening["loop"] in ("uvloop", "asyncio")
         in_memory = await daemon.event("in_memory")
         assert in_memory["log_level"] == "warning"
@@ -324,7 +326,7 @@ async def test_sighup_sends_what_follows(tmp_path: Path) -> None:
 
 async def test_wrong_definitions_do_no_harm_to_a_daemon_that_runs(tmp_path: Path) -> None:
     file = tmp_path / "dump.json"
-    async with serving(**define(file, "q")) as daemon:
+    async with serving(close_timeout_s=0.5, **define(file, "q")) as daemon:
         file.write_text("{")
         stop(signal.SIGHUP)
         [problem] = (await daemon.event("definitions_unusable"))["problems"]

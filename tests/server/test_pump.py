@@ -1,7 +1,6 @@
 import asyncio
 import gc
 import socket
-import weakref
 from typing import Any
 
 import anyio
@@ -32,6 +31,7 @@ from amqpd.wire.methods import (
     QueueDeclare,
 )
 from tests.amqp.transcript import HEARTBEAT, octets
+from tests.living import living
 from tests.server.support import END, Peer, Works, pumping, until
 
 pytestmark = pytest.mark.anyio
@@ -198,10 +198,10 @@ async def test_a_peer_that_leaves_without_reading_holds_nothing() -> None:
         await until(lambda: len(works.pumps.open) == 1)
 
 
-async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector(monkeypatch: Any) -> None:
-    gone: list[weakref.ref[Any]] = []
-    for kind in (Pump, Connection, Channel):
-        monkeypatch.setattr(kind, "__init__", _noting(kind.__init__, gone))
+async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector() -> None:
+    kinds = (Pump, Connection, Channel)
+    gc.collect()
+    before = len(living(*kinds))
     async with pumping() as works:
         peer = await works.connect(channels=2)
         await (await peer.declares("q")).consumes("q")
@@ -213,20 +213,12 @@ async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector
         await until(lambda: bool(works.events("channel_error")))
         gc.disable()
         try:
+            assert len(living(*kinds)) == before + 4
             peer.socket.close()
             await until(lambda: not works.pumps.open)
-            assert len(gone) == 4
-            await until(lambda: not any(reference() for reference in gone))
+            await until(lambda: len(living(*kinds)) == before)
         finally:
             gc.enable()
-
-
-def _noting(initialize: Any, references: list[weakref.ref[Any]]) -> Any:
-    def noted(self: Any, *arguments: Any, **more: Any) -> None:
-        references.append(weakref.ref(self))
-        initialize(self, *arguments, **more)
-
-    return noted
 
 
 # Peers that do not read -----------------------------------------------------------------------------------------------
@@ -442,6 +434,11 @@ def fail(*_: Any, **__: Any) -> Any:
     raise ZeroDivisionError("a bug")
 
 
+def no_encoder_for(pump: Pump, consumer_tag: str) -> None:
+    """What should encode the deliveries to a consumer can't."""
+    pump.connection.channels[1]._encoders[consumer_tag] = object()  # type: ignore[assignment]
+
+
 async def test_a_bug_costs_the_connection_that_met_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async with pumping() as works:
         other = await works.connect()
@@ -460,14 +457,12 @@ async def test_a_bug_costs_the_connection_that_met_it(monkeypatch: pytest.Monkey
         assert f"{shown(peer.socket.getsockname())} -> " in error["connection"]
 
 
-async def test_a_bug_in_a_delivery_does_not_keep_others_from_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_in_a_delivery_does_not_keep_others_from_theirs() -> None:
     async with pumping() as works:
         consumers = [await works.connect() for _ in range(3)]
         for number, consumer in enumerate(consumers):
             await (await consumer.declares(f"q{number}")).consumes(f"q{number}")
-        deliver = Channel.deliver
-        bad = works.pump_of(consumers[1]).connection.channels[1]
-        monkeypatch.setattr(Channel, "deliver", lambda self, *more: (fail if self is bad else deliver)(self, *more))
+        no_encoder_for(works.pump_of(consumers[1]), "q1")
         publisher = await works.connect()
         await publisher.says(*((1, BasicPublish(routing_key=f"q{number}"), b"x") for number in range(3)))
         assert await consumers[0].hear_bodies(1) == [b"x"]
@@ -476,14 +471,14 @@ async def test_a_bug_in_a_delivery_does_not_keep_others_from_theirs(monkeypatch:
         assert len(works.events("internal_error")) == 1
 
 
-async def test_a_bug_when_a_peer_has_read_costs_that_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_when_a_peer_has_read_costs_that_peer() -> None:
     async with pumping(SMALL) as works:
         sleeper = await works.connect(receive_buffer=4 * KIB)
         await (await sleeper.declares("q")).consumes("q", no_ack=True)
         publisher = await works.connect()
         await publisher.publishes("q", *[bytes(100 * KIB)] * 100)
         await publisher.is_in_step()
-        monkeypatch.setattr(Channel, "deliver", fail)
+        no_encoder_for(works.pump_of(sleeper), "q")
         while len(heard := await sleeper.hear()) == 3:
             pass
         assert heard[1].reply_code == 541
@@ -493,7 +488,7 @@ async def test_a_bug_when_a_peer_has_read_costs_that_peer(monkeypatch: pytest.Mo
 async def test_a_bug_in_one_tick_stops_neither_the_ticker_nor_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     async with pumping() as works:
         peers = [await works.connect(heartbeat=10) for _ in range(3)]
-        monkeypatch.setattr(works.pump_of(peers[1]).connection, "tick", fail)
+        monkeypatch.setattr(works.pump_of(peers[1]).connection.outbox, "wake", fail)  # by a heartbeat
         works.pass_time(5)
         await peers[0].hears(HEARTBEAT)
         await peers[1].hears(END)

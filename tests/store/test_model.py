@@ -12,9 +12,8 @@ Some messages have a deadline, which is far away, and it is counted how often th
 ``HYPOTHESIS_PROFILE=long`` looks further here too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partialmethod
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,13 +27,14 @@ from hypothesis.stateful import invariant, precondition, rule
 from amqpd.broker.broker import Broker
 from amqpd.broker.message import Message, TimedMessage
 from amqpd.broker.queues import ready
-from amqpd.broker.queues.ready import MESSAGE_OVERHEAD, Ready
+from amqpd.broker.queues.queue import Queue
+from amqpd.broker.queues.ready import MESSAGE_OVERHEAD
 from amqpd.store import codec, journal, log, reading
 from amqpd.store.codec import decode_chunk
 from amqpd.store.reading import Reading
 from tests.broker.letters import Letter, letter_of
 from tests.broker.lines import Line
-from tests.broker.model import EVERYWHERE, LONG, SETTINGS, Model, settlements, which
+from tests.broker.model import EVERYWHERE, LONG, SETTINGS, Model, WatchedQueue, settlements, which
 from tests.store.support import Fault, Host, ProcessEnds, Writer
 
 TINY = (
@@ -63,25 +63,32 @@ def has_deadline(message: Message) -> bool:
     return letter_of(message).number // 16 % 2 == 1
 
 
-def extend_timed(
-    queue: Ready, extend: Callable[[Ready, Sequence[Message], int], None], messages: Sequence[Message], octets: int
-) -> None:
-    """What comes into a queue, as if some messages had an expiration."""
-    for timed, part in groupby(messages, has_deadline):
-        run = list(part)
-        if timed:
-            run = [TimedMessage(each.address, each.header, each.body, DEADLINE) for each in run]
-        extend(queue, run, sum(len(message.body) for message in run))
+class TimedQueue(Queue):
+    """What comes in is as if some messages had an expiration."""
+
+    __slots__ = ()
+
+    def enqueue(self, messages: Sequence[Message], octets: int) -> int:
+        for timed, part in groupby(messages, has_deadline):
+            run = list(part)
+            if timed:
+                run = [TimedMessage(each.address, each.header, each.body, DEADLINE) for each in run]
+            super().enqueue(run, sum(len(message.body) for message in run))
+        return 0
+
+
+class WatchedTimedQueue(WatchedQueue, TimedQueue):
+    __slots__ = ()
 
 
 class DurableModel(Model):
     DURABLE: ClassVar = {"durable", "one"}
+    QUEUE: ClassVar = WatchedTimedQueue
 
     def __init__(self) -> None:
         self.patches = ExitStack()
         for module, name, value in TINY:
             self.patches.enter_context(patch.object(module, name, value))
-        self.patches.enter_context(patch.object(Ready, "extend", partialmethod(extend_timed, Ready.extend)))
         self.directory = Path(self.patches.enter_context(TemporaryDirectory()))
         self.on_disk: Kept = {}
         self.leaving: Kept = {}  # what the disk will have when the batch on its way has arrived
