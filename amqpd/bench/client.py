@@ -9,12 +9,12 @@ call.
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Self, TypeVar
 
 from amqpd import __version__
 from amqpd.bench.errors import BenchError
-from amqpd.bench.frames import method_frame
+from amqpd.bench.frames import ids_of, method_frame
 from amqpd.bench.url import BrokerURL
 from amqpd.errors import AMQPError
 from amqpd.wire import methods as m
@@ -35,6 +35,8 @@ CAPABILITIES: dict[str, FieldValue] = {
     "consumer_cancel_notify": True,
     "publisher_confirms": True,
 }
+
+_SCRATCH = bytearray(65536)  # of all connections of a process, since 10,000 at rest would want much with one each
 
 M = TypeVar("M", bound=Method)
 
@@ -78,47 +80,32 @@ class Connection:
     def tune_ok(self) -> Method:
         return m.ConnectionTuneOk(self.channel_max, self.frame_max, heartbeat=0)
 
-    def send(self, data: bytes | memoryview) -> None:
-        """All of it. Raises BenchError when the broker has not taken it in time."""
+    def send(self, data: bytes | memoryview, patient: Callable[[], bool] = lambda: False) -> None:
+        """All of it. Raises BenchError when the broker stops reading, unless it is waited for just now: ``patient``."""
         rest = memoryview(data)
-        end = time.monotonic() + ANSWER_TIMEOUT_S
+        end = 0.0
         while rest:
             try:
                 rest = rest[self.socket.send(rest) :]
             except BlockingIOError:
-                if time.monotonic() > end:
-                    raise BenchError("the broker has stopped reading") from None
+                if not patient():
+                    end = end or time.monotonic() + ANSWER_TIMEOUT_S
+                    if time.monotonic() > end:
+                        raise BenchError("the broker has stopped reading") from None
             except OSError as error:
                 raise self.lost(error) from error
 
-    def read(self, size: int) -> bytes:
-        """What has come, so many octets at most. Raises BlockingIOError when nothing has within ``LOOK_S``."""
-        try:
-            data = self.socket.recv(size)
-        except BlockingIOError:
-            raise
-        except OSError as error:
-            raise BenchError(f"the connection broke: {error.strerror}") from error
-        if not data:
-            raise BenchError("the broker closed the connection without a word")
-        return data
-
     def read_into(self, buffer: bytearray) -> int:
-        """As ``read``, into a buffer; how many octets. What came unasked in the course of a call comes first."""
+        """What has come, as far as there is room; how many octets. Raises BlockingIOError after ``LOOK_S`` of nothing.
+
+        What came unasked in the course of a call comes first.
+        """
         if self.unread:
             got = len(self.unread)
             buffer[:got] = self.unread
             self.unread.clear()
             return got
-        try:
-            got = self.socket.recv_into(buffer)
-        except BlockingIOError:
-            raise
-        except OSError as error:
-            raise BenchError(f"the connection broke: {error.strerror}") from error
-        if not got:
-            raise BenchError("the broker closed the connection without a word")
-        return got
+        return receive_into(self.socket, buffer)
 
     def call(self, method: Method, answer: type[M]) -> M:
         self.send(method_frame(method))
@@ -144,8 +131,7 @@ class Connection:
         kind, payload = self.receive()
         while kind == FRAME_HEARTBEAT:
             kind, payload = self.receive()
-        ids = wanted.class_id << 16 | wanted.method_id
-        if kind != FRAME_METHOD or int.from_bytes(payload[:4], "big") != ids:
+        if kind != FRAME_METHOD or not payload.startswith(ids_of(wanted)):
             raise unexpected(kind, payload, f"instead of {wanted.name}")
         return payload
 
@@ -162,10 +148,12 @@ class Connection:
                     del self.unread[: size + FRAME_OVERHEAD]
                     return kind, payload
             try:
-                self.unread += self.read(65536)
+                got = receive_into(self.socket, _SCRATCH)
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise BenchError(f"the broker did not answer within {ANSWER_TIMEOUT_S:.0f} s") from None
+                    raise not_answered() from None
+            else:
+                self.unread += memoryview(_SCRATCH)[:got]
 
     def unexpected(self, data: bytes | bytearray) -> BenchError:
         """What came instead of what was counted on, as an error; ``data`` begins with its frame."""
@@ -186,9 +174,8 @@ class Connection:
     def close(self) -> None:
         """Ends in order: when this returns, the broker has read all there was. What still comes in is passed over."""
         self.send(method_frame(m.ConnectionClose(reply_code=200, reply_text="Goodbye"), 0))
-        close_ok = m.ConnectionCloseOk.class_id << 16 | m.ConnectionCloseOk.method_id
         kind, payload = self.receive()
-        while kind != FRAME_METHOD or int.from_bytes(payload[:4], "big") != close_ok:
+        while kind != FRAME_METHOD or not payload.startswith(ids_of(m.ConnectionCloseOk)):
             kind, payload = self.receive()
 
 
@@ -201,10 +188,28 @@ def _dial(broker: BrokerURL) -> socket.socket:
         raise BenchError(f"cannot connect to {broker.host}:{broker.port}: {reason}") from error
     connected.settimeout(None)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    timeval = struct.pack("ll", 0, int(LOOK_S * 1e6))
+    set_timeout(connected, LOOK_S)
+    return connected
+
+
+def set_timeout(connected: socket.socket, seconds: float) -> None:
+    """Let a call that cannot begin raise BlockingIOError after so long."""
+    timeval = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-    return connected
+
+
+def receive_into(connected: socket.socket, buffer: bytearray | memoryview) -> int:
+    """How many octets have come. Raises BlockingIOError when none has in time, and BenchError when no more will."""
+    try:
+        got = connected.recv_into(buffer)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise BenchError(f"the connection broke: {error.strerror}") from error
+    if not got:
+        raise BenchError("the broker closed the connection without a word")
+    return got
 
 
 def start_ok(broker: BrokerURL) -> Method:
@@ -218,6 +223,10 @@ def start_ok(broker: BrokerURL) -> Method:
         mechanism="PLAIN",
         response=f"\0{broker.user}\0{broker.password}".encode(),
     )
+
+
+def not_answered() -> BenchError:
+    return BenchError(f"the broker did not answer within {ANSWER_TIMEOUT_S:.0f} s")
 
 
 def unexpected(kind: int, payload: bytes, when: str) -> BenchError:

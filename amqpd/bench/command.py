@@ -61,7 +61,8 @@ def bench(
     without a name it runs the workload that the options describe.
 
     Figures are rates and latency percentiles in a window after a warm-up. With --pid also what the broker used: CPU for
-    each message (delivery, round trip or connection), memory, and what each waiting message or open connection takes.
+    each message (delivery, round trip or connection) and memory: all of it, and that of each waiting message or open
+    connection.
     """
     if list_:
         click.echo(list_scenarios())
@@ -73,6 +74,8 @@ def bench(
     from amqpd.bench.report import Report, as_json
     from amqpd.bench.trials import contender, run_trials
 
+    if compare_pid and compare is None:
+        raise click.UsageError("--compare-pid is of the broker at --compare, which is not given")
     if (pid or compare_pid) and not can_see():
         click.echo(UNSEEN, err=True)
         pid = compare_pid = ()
@@ -105,6 +108,8 @@ def _trials(scenarios: tuple[str, ...], options: dict[str, Any], sweep: str | No
     if sweep is None:
         return "", [Trial(workload) for workload in workloads]
     field, values = parse_sweep(sweep)
+    if field in options:
+        raise WrongOption(field, "is swept")
     return field, swept(workloads, field, values)
 
 
@@ -202,9 +207,17 @@ command = click.Command(
             metavar="N",
             help=f"how often to run each; medians are shown  [default: 1, {ROUNDS} with --compare]",
         ),
-        click.Option(["--pid"], callback=_pids, default="", metavar="PID,...", help="the broker's processes here"),
-        click.Option(["--compare-pid"], callback=_pids, default="", metavar="PID,...", help="the other broker's"),
-        click.Option(["--sweep"], metavar="NAME=1,10,...", help="run with each of these values of an option below"),
+        click.Option(
+            ["--pid"],
+            callback=_pids,
+            default="",
+            metavar="PID,...",
+            help="the broker's processes, on this machine: what they use is shown",
+        ),
+        click.Option(
+            ["--compare-pid"], callback=_pids, default="", metavar="PID,...", help="the processes of the other broker"
+        ),
+        click.Option(["--sweep"], metavar="OPTION=1,10,...", help="run with each of these values of an option below"),
         click.Option(["--plot"], metavar="FILE", help="draw the result: a .png or .svg"),
         click.Option(["--json", "as_json_"], is_flag=True, help="print all of it as JSON, and nothing else"),
         click.Option(["--list", "list_"], is_flag=True, help="list the scenarios"),

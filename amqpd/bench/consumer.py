@@ -15,7 +15,7 @@ from amqpd.bench.workload import Workload, share
 from amqpd.wire import methods as m
 from amqpd.wire.fast import encode_ack
 
-PROCESSES_MAX = 4  # each can count millions of messages a second
+PROCESSES_MAX = 2  # each can count ten million messages a second, and each is one more for the scheduler
 
 _BUFFER = bytearray(1 << 18)  # of all reads of this process
 
@@ -23,7 +23,7 @@ _BUFFER = bytearray(1 << 18)  # of all reads of this process
 def consume(desk: Desk) -> None:
     workload = desk.workload
     mine = range(desk.role.number, workload.consumers, desk.role.of)
-    raise_file_limit(len(mine) + 100)
+    raise_file_limit(len(mine))
     consumers = [_Consumer(desk, number) for number in mine]
     desk.ready()
     turns = iter(lambda: consumers, None) if len(consumers) == 1 else _with_something_to_read(consumers)
@@ -52,7 +52,7 @@ class _Consumer:
         workload = desk.workload
         self.connection = desk.connect()
         self._desk = desk
-        self._deliveries = Deliveries()
+        self._deliveries = Deliveries(workload.stamped)
         self._ack_after = _ack_after(workload) if workload.ack else 0
         self._acked = 0
         if workload.ack:

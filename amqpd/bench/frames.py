@@ -13,15 +13,15 @@ from struct import Struct
 from amqpd.bench.workload import STAMP_SIZE
 from amqpd.wire.constants import FRAME_BODY, FRAME_HEAD_SIZE, FRAME_HEADER, FRAME_METHOD, FRAME_OVERHEAD
 from amqpd.wire.fast import body_size, encode_frame, unpack_frame_head
-from amqpd.wire.methods import BasicPublish, Method, encode_method
+from amqpd.wire.methods import BasicDeliver, BasicPublish, Method, encode_method
 from amqpd.wire.properties import Properties, encode_header
 
 CHANNEL = 1
 BLOCK_MESSAGES = 64  # messages of one send
 BLOCK_SIZE = 1 << 18  # octets of one send, unless one message alone is larger
 
+_IDS = Struct(">HH")
 _STAMP = Struct(">BQ")
-_DELIVER = b"\x00\x3c\x00\x3c"  # basic.deliver: class 60, method 60
 _METHOD_HEAD = FRAME_HEAD_SIZE + 4  # of a method frame, with the ids
 _ACK_HEAD = b"\x01\x00\x01\x00\x00\x00\x0d\x00\x3c\x00\x50"  # of a frame that is basic.ack on channel 1
 _ACK_FRAME = Struct(">11sQBx")
@@ -37,6 +37,11 @@ class NotCounted(Exception):
 
 def method_frame(method: Method, channel: int = CHANNEL) -> bytes:
     return encode_frame(FRAME_METHOD, channel, encode_method(method))
+
+
+def ids_of(method: type[Method]) -> bytes:
+    """The four octets that this method's payload begins with."""
+    return _IDS.pack(method.class_id, method.method_id)
 
 
 def publish_frames(exchange: str, routing_key: str, properties: Properties, size: int, frame_max: int) -> bytes:
@@ -89,15 +94,15 @@ class Deliveries:
     """Counts the deliveries in what a consumer's socket brings, without looking at each.
 
     All must have one size, that of the first, which is parsed. After it, of each read only the octets where a delivery
-    must begin are looked at.
+    must begin are looked at, and in bodies that are ``stamped`` the first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stamped: bool) -> None:
         self.count = 0  # whole deliveries
         self._received = 0  # octets
         self._size = 0  # of a delivery; 0: the first has not come yet
         self._body_at = 0  # in a delivery
-        self._has_stamps = False
+        self._stamped = stamped
         self._head = b""  # how each delivery begins
         self._first = bytearray()
         self._awaited: tuple[int, int] | None = None  # a stamp whose delivery has not come whole, and where it ends
@@ -119,12 +124,12 @@ class Deliveries:
             raise NotCounted(bytes(data[start:got]))
         self._received = before + got
         self.count = self._received // size
-        return self._stamps(data, before, start, got) if self._has_stamps else []
+        return self._stamps(data, before, start, got) if self._stamped else []
 
     def _measure(self) -> bool:
         """Learn from the first delivery what all look like, once it is whole."""
         first = self._first
-        if len(first) >= _METHOD_HEAD and not first.startswith(_DELIVER, FRAME_HEAD_SIZE):
+        if len(first) >= _METHOD_HEAD and not first.startswith(ids_of(BasicDeliver), FRAME_HEAD_SIZE):
             raise NotCounted(bytes(first))
         at, frames, left = 0, 0, 1
         while left > 0:
@@ -135,7 +140,6 @@ class Deliveries:
                 return False
             if frames == 1:
                 left = body_size(bytes(first[at + FRAME_HEAD_SIZE : at + FRAME_HEAD_SIZE + size]))
-                self._has_stamps = left >= STAMP_SIZE
             elif frames > 1:
                 left -= size
             at += size + FRAME_OVERHEAD
@@ -177,7 +181,7 @@ class Confirms:
     def count(self) -> int:
         return self._floor + len(self._beyond)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | bytearray) -> None:
         """Raises NotCounted where something else than basic.ack comes."""
         data = self._part + data
         whole = len(data) - len(data) % _ACK_FRAME.size

@@ -11,7 +11,7 @@ from amqpd.bench.roles import Desk, Phase, raise_file_limit
 
 def rest(desk: Desk) -> None:
     count = desk.workload.connections
-    raise_file_limit(count + 100)
+    raise_file_limit(count)
     connections: list[Connection] = []
     if desk.workload.kind == "idle":
         desk.ready()

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from amqpd.bench.churn import churn
-from amqpd.bench.client import Connection
+from amqpd.bench.client import ANSWER_TIMEOUT_S, Connection
 from amqpd.bench.consumer import PROCESSES_MAX, consume
 from amqpd.bench.idle import rest
 from amqpd.bench.process import Meter
 from amqpd.bench.producer import END_TIMEOUT_S, produce
 from amqpd.bench.results import Product, Result, latency_figures
 from amqpd.bench.roles import Crew, Desk, Phase, Role
-from amqpd.bench.round_trips import answer, ask
+from amqpd.bench.round_trips import converse
 from amqpd.bench.topology import Topology, declared
 from amqpd.bench.url import BrokerURL
 from amqpd.bench.workload import Kind, Workload
@@ -164,7 +164,7 @@ def _drain(run: Run, crew: Crew) -> int:
     """Let producers come to an end, and give consumers time for the rest; how many messages were published."""
     crew.label = "draining"
     crew.turn(Phase.DRAINING)
-    crew.wait(lambda: crew.finished(produce), END_TIMEOUT_S * 2 + 10, "has not ended")
+    crew.wait(lambda: crew.finished(produce), ANSWER_TIMEOUT_S + END_TIMEOUT_S + 10, "has not ended")
     published = crew.count(produce)
     if run.workload.consumers:
         end = time.monotonic() + DRAIN_TIMEOUT_S
@@ -179,17 +179,15 @@ def _run_rpc(run: Run) -> Result:
     workload = run.workload
     with (
         declared(run.broker, run.topology),
-        run.crew(
-            run.roles("server", answer, 1), run.roles("client", ask, 1), seconds=workload.warm_up + workload.duration
-        ) as crew,
+        run.crew(run.roles("client", converse, 1), seconds=workload.warm_up + workload.duration) as crew,
     ):
         window = _measure(run, crew)
-        figures = {"round_trips": window.rate(ask)}
-        costs = _costs(run, window, ask)
+        figures = {"round_trips": window.rate(converse)}
+        costs = _costs(run, window, converse)
         crew.turn(Phase.DRAINING)
         shares = _shares(crew, window)
         figures |= latency_figures(report.latencies for report in crew.reports()) | costs
-        return Result(workload, product_of(run.broker), figures, crew.count(ask), crew.count(ask), shares)
+        return Result(workload, product_of(run.broker), figures, crew.count(converse), crew.count(converse), shares)
 
 
 def _run_churn(run: Run) -> Result:

@@ -88,6 +88,7 @@ class _Publisher:
         self._limit = len(share(workload.messages, desk.role.of, desk.role.number))
         self._limit = self._limit if workload.kind == "backlog" else 0
         self._confirms = Confirms()
+        self._buffer = bytearray(_READ_SIZE)
         self._sent = 0
 
     def run(self) -> None:
@@ -122,31 +123,21 @@ class _Publisher:
     def _publish(self, block: Block) -> None:
         count = min(block.count, self._limit - self._sent) if self._limit else block.count
         block.stamp(time.monotonic_ns())
-        self._send(memoryview(block.octets)[: count * self._message_size])
+        self._connection.send(memoryview(block.octets)[: count * self._message_size], self._may_block)
         self._sent += count
         if not self._window:
             self._desk.add(count)
 
-    def _send(self, rest: memoryview) -> None:
-        """All of it: half a message would be the end of the connection. A broker that blocks publishers is waited for
-        while the run lasts."""
-        end = 0.0
-        while rest:
-            try:
-                rest = rest[self._connection.socket.send(rest) :]
-            except BlockingIOError:
-                if self._desk.look() >= Phase.DRAINING:
-                    end = end or time.monotonic() + END_TIMEOUT_S
-                    if time.monotonic() > end:
-                        raise BenchError("the broker has stopped reading") from None
-            except OSError as error:
-                raise self._connection.lost(error) from error
+    def _may_block(self) -> bool:
+        """Half a message would be the end of the connection: while the run lasts, the broker may block publishers."""
+        return self._desk.look() < Phase.DRAINING
 
     def _hear(self) -> None:
         """Take what confirms there are, or wait a little for some."""
         before = self._confirms.count
         try:
-            self._confirms.feed(self._connection.read(_READ_SIZE))
+            got = self._connection.read_into(self._buffer)
+            self._confirms.feed(self._buffer[:got])
         except BlockingIOError:
             return
         except NotCounted as other:

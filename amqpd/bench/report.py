@@ -30,6 +30,8 @@ class Report:
         self._contenders = contenders
         self._sweep = sweep
         self._first_width = max(len(name) for name in SCENARIOS)
+        if sweep:
+            self._first_width += len(" 10,000")
         if len(contenders) > 1:
             self._first_width += 1 + max(len(figure.heading) for figure in FIGURES.values())
         self._columns: list[str] = []
@@ -73,7 +75,7 @@ class Report:
         return "  ".join([first.ljust(self._first_width), *columns])
 
     def _name(self, trial: Trial) -> str:
-        return trial.workload.name if trial.point is None else f"{trial.point:,}"
+        return trial.workload.name if trial.point is None else f"{trial.workload.name} {trial.point:,}"
 
 
 def notices(trial: Trial) -> Iterator[str]:
@@ -87,7 +89,10 @@ def notices(trial: Trial) -> Iterator[str]:
                 yield f"  {result.broker}: {result.missing:,} confirmed messages had not been delivered in the end"
         for name, share in busiest.items():
             broker = f"{results[0].broker}: " if len(trial.results) > 1 else ""
-            yield f"  {broker}{name} used {share:.0%} of a core: the broker may be faster than shown"
+            if trial.workload.in_turn:
+                yield f"  {broker}{share:.0%} of each latency is the CPU time of the load generator's {name}"
+            else:
+                yield f"  {broker}{name} used {share:.0%} of a core: the broker may be faster than shown"
 
 
 def show(figure: Figure, value: float) -> str:

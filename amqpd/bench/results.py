@@ -16,6 +16,7 @@ from amqpd.bench.workload import Workload
 Unit = Literal["per second", "seconds", "octets", "octets per second"]
 
 BUSY = 0.9  # of a core: a role that used more may have been what was measured
+BUSY_IN_TURN = 0.25  # where role and broker take turns, what a role uses is a part of each latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,9 @@ class Result:
 
     @property
     def busy(self) -> dict[str, float]:
-        """The roles that were perhaps slower than the broker."""
-        return {name: share for name, share in self.roles.items() if share > BUSY}
+        """The roles that used so much that the figures tell of them as well."""
+        most = BUSY_IN_TURN if self.workload.in_turn else BUSY
+        return {name: share for name, share in self.roles.items() if share > most}
 
     @property
     def missing(self) -> int:

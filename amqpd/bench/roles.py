@@ -28,6 +28,7 @@ from amqpd.bench.topology import Topology
 from amqpd.bench.url import BrokerURL
 
 STEP_S = 0.25  # how often the leader looks at the roles
+OTHER_FILES = 50  # of a process, beside its sockets, are fewer
 GRACE_S = 5.0  # for a role to end when the run is over
 
 _SPAWN = get_context("spawn")
@@ -264,13 +265,16 @@ class Crew:
         return f"exit code {code}"
 
 
-def raise_file_limit(wanted: int) -> None:
-    """Let this process have so many sockets, if the system does. Windows has no such limit."""
+def raise_file_limit(sockets: int) -> None:
+    """Let this process have so many sockets. Raises BenchError if the system does not. Windows has no such limit."""
+    wanted = sockets + OTHER_FILES
     if os.name != "posix":
         return
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise BenchError(f"needs {wanted:,} open files, and the system's limit is {hard:,} (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

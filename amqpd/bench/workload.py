@@ -81,6 +81,11 @@ class Workload:
         return self.queues if self.exchange_type == "fanout" else 1
 
     @property
+    def in_turn(self) -> bool:
+        """Whether each role waits while the broker works, and the broker while the role does."""
+        return self.kind == "churn" or (self.kind == "rpc" and self.in_flight == 1)
+
+    @property
     def stamped(self) -> bool:
         """Whether bodies have room for the time they were sent at."""
         return self.size >= STAMP_SIZE
@@ -96,7 +101,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "confirm": (0, 1_000_000),
     "ack_every": (0, 65_535),
     "prefetch": (0, 65_535),  # a short in basic.qos
-    "rate": (0, 1e9),
+    "rate": (0, 1_000_000_000),
     "connections": (0, 60_000),  # ports of one address
     "in_flight": (1, 10_000),
     "messages": (1, 1_000_000_000),
