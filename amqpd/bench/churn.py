@@ -26,7 +26,7 @@ from amqpd.wire.constants import FRAME_HEAD_SIZE, FRAME_OVERHEAD, PROTOCOL_HEADE
 from amqpd.wire.fast import unpack_frame_head
 from amqpd.wire.properties import Properties
 
-_NUMBER = b"00000000"  # stands where each connection's queue has its number
+_NUMBER = b"<number>"  # stands where each connection's queue has its number, of as many digits
 _RESET = struct.pack("ii", 1, 0)  # as SO_LINGER: close at once
 
 

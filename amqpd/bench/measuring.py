@@ -131,6 +131,10 @@ def _costs(run: Run, window: _Window, *counted: Play) -> dict[str, float]:
     return figures
 
 
+def _latencies(crew: Crew) -> dict[str, float]:
+    return latency_figures(report.latencies for report in crew.reports())
+
+
 def _shares(crew: Crew, window: _Window) -> dict[str, float]:
     reports = crew.reports()
     return {role.name: report.cpu_s / window.seconds for role, report in zip(crew.roles, reports, strict=True)}
@@ -156,7 +160,7 @@ def _run_flow(run: Run) -> Result:
         costs = _costs(run, window, consume, produce)
         published = _drain(run, crew)
         shares = _shares(crew, window)
-        figures |= latency_figures(report.latencies for report in crew.reports()) | costs
+        figures |= _latencies(crew) | costs
         return Result(workload, product_of(run.broker), figures, published, crew.count(consume), shares)
 
 
@@ -186,7 +190,7 @@ def _run_rpc(run: Run) -> Result:
         costs = _costs(run, window, converse)
         crew.turn(Phase.DRAINING)
         shares = _shares(crew, window)
-        figures |= latency_figures(report.latencies for report in crew.reports()) | costs
+        figures |= _latencies(crew) | costs
         return Result(workload, product_of(run.broker), figures, crew.count(converse), crew.count(converse), shares)
 
 
@@ -198,7 +202,7 @@ def _run_churn(run: Run) -> Result:
         figures = {"connections": window.rate(churn)}
         costs = _costs(run, window, churn)
         shares = _shares(crew, window)
-        figures |= latency_figures(report.latencies for report in crew.reports()) | costs
+        figures |= _latencies(crew) | costs
         return Result(workload, product_of(run.broker), figures, roles=shares)
 
 

@@ -70,7 +70,7 @@ def _draw_speeds(drawing: "Figure", broker: Contender, trials: Sequence[Trial]) 
     axes.bar_label(bars, [_shown(trial, 0) for trial in trials], fontsize=8, padding=4)
     axes.set_xscale("log")
     axes.set_xlabel("per second")
-    axes.margins(x=0.25)
+    axes.margins(x=0.25, y=0.02)
 
 
 def _draw_ratios(drawing: "Figure", contenders: Sequence[Contender], trials: Sequence[Trial]) -> None:
@@ -102,7 +102,7 @@ def _draw_ratios(drawing: "Figure", contenders: Sequence[Contender], trials: Seq
     rounds = max(len(trial.results[0]) for trial in trials) if trials else 0
     axes.set_xlabel(f"speed, {theirs.product} = 1; median of {rounds} rounds, and the least and the most of them")
     axes.legend(frameon=False, loc="lower right")
-    axes.margins(x=0.25)
+    axes.margins(x=0.25, y=0.02)
 
 
 def _axes_for_bars(drawing: "Figure", trials: Sequence[Trial], inches: float) -> "Axes":
@@ -142,7 +142,7 @@ def _draw_sweep(drawing: "Figure", contenders: Sequence[Contender], trials: Sequ
             axes.plot([trial.point for trial in points], values, style, color=colour, marker=marker, label=label)
         _scale(axes, sorted({trial.point or 0 for trial in trials}))
         axes.set_xlabel(sweep)
-        axes.set_title("the broker's CPU each, in us" if figure == "cpu" else FIGURES[figure].heading, fontsize=10)
+        axes.set_title("CPU of the broker, us each" if figure == "cpu" else FIGURES[figure].heading, fontsize=10)
     if len(lines) > 1:
         drawing.axes[0].legend(frameon=False)
 
@@ -153,6 +153,6 @@ def _scale(axes: "Axes", points: Sequence[int]) -> None:
     axes.set_xticks(points, [f"{point:,}" for point in points])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter("{x:,g}")
+    axes.yaxis.set_major_formatter("{x:,.12g}")
     axes.grid(axis="y", color="#dddddd")
     axes.set_axisbelow(True)

@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
     ("contenders", "trials", "sweep", "words"),
     [
         ([OURS], [trial([result(consumed=5.0)])], "", ["amqpd 1.0", "autoack"]),
-        ([OURS, THEIRS], [compared()], "", ["4.0×", "400 consumed/s", "RabbitMQ 3.10.8"]),
+        ([OURS, THEIRS], [compared()], "", ["4.0\N{MULTIPLICATION SIGN}", "400 consumed/s", "RabbitMQ 3.10.8"]),
         ([OURS], [trial([result(consumed=5.0)], point=point) for point in (0, 1, 10)], "queues", ["queues"]),
         ([OURS], [trial([result(consumed=5.0, cpu=1e-6)], point=1)], "queues", ["CPU"]),
     ],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from amqpd.bench.errors import BenchError
-from amqpd.bench.roles import Crew, Desk, Phase, Role
+from amqpd.bench.roles import OTHER_FILES, Crew, Desk, Phase, Role, raise_file_limit
 from amqpd.bench.topology import Topology
 from amqpd.bench.url import parse_url
 from amqpd.bench.workload import Workload
@@ -59,6 +59,18 @@ def test_a_role_ends_by_itself_when_its_time_is_up() -> None:
         led.turn(Phase.WARMING_UP)
         with pytest.raises(BenchError, match="its time was up"):
             led.pause(20)
+
+
+def test_too_many_sockets_for_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (256, 1000))
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: raised.append(limits))
+    raise_file_limit(200)
+    raise_file_limit(900)
+    assert raised == [(900 + OTHER_FILES, 1000)]
+    with pytest.raises(BenchError, match=r"needs 10,050 open files, and the system's limit is 1,000 \(ulimit -Hn\)"):
+        raise_file_limit(10_000)
 
 
 def test_leaving_a_crew_ends_those_who_do_not_listen() -> None:
