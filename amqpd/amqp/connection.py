@@ -18,7 +18,7 @@ the present read, and ``readable`` is False until it is over.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from amqpd.amqp.channel import Channel, Report, ignore
 from amqpd.amqp.contents import Contents, Repeat
@@ -59,6 +59,9 @@ SILENT_REFUSAL_S = 3.0
 WAITING_INPUT = 65_536
 """Octets that may be read ahead while a reply waits for the disk. Up to here reading goes on, since only who reads sees
 the other side leave."""
+
+LARGE_REST: Final = 16_384
+"""Octets that are missing of a frame, or left at the end of a read, from which on they are copied but once."""
 
 _CLOSE = b"\x00\x0a\x00\x32"  # connection.close
 _CLOSE_OK = b"\x00\x0a\x00\x33"
@@ -104,7 +107,7 @@ class Connection(Work):
         self._told_blocked = False
         self._late_reply: tuple[Channel, methods.Method, int] | None = None  # waits for this much to be durable
         self._in_step = True  # we know where in what the peer sends a frame begins
-        self._partial: list[bytes] = []
+        self._partial: list[bytes | memoryview] = []
         self._partial_size = 0
         self._wanted = len(PROTOCOL_HEADERS[0])
         self._now = now
@@ -122,19 +125,42 @@ class Connection(Work):
     def receive_data(self, data: bytes) -> None:
         """Take what the peer has sent, in whatever pieces, and do all that it asks for."""
         self._heard = True
-        if self.finished or not self._in_step:
+        if self._is_deaf():
             return
+        offset = 0
         if self._partial_size or self._waits():
-            self._partial.append(data)
-            self._partial_size += len(data)
-            if not self.left_off:
+            offset = self._complete_large_frame(data)
+            if self._is_deaf():
                 return
-            data = b"".join(self._partial)
-            self._partial.clear()
+            if not offset or self._partial_size or self._waits():
+                self._partial.append(data[offset:])
+                self._partial_size += len(data) - offset
+                if not self.left_off:
+                    return
+                data, offset = b"".join(self._partial), 0
+        self._take(data, offset)
+
+    def _complete_large_frame(self, data: bytes) -> int:
+        """Take the frame that was left alone, if it is a large one and its rest has come: otherwise all that has come
+        behind it would be copied, too. Returns the offset behind it."""
+        missing = self._wanted - self._partial_size
+        if not LARGE_REST <= missing < len(data) or self._waits():
+            return 0
+        self._partial.append(memoryview(data)[:missing])
+        self._take(b"".join(self._partial), 0)
+        return missing
+
+    def _is_deaf(self) -> bool:
+        """Nothing more is taken from this peer."""
+        return self.finished or not self._in_step
+
+    def _take(self, data: bytes, offset: int) -> None:
+        """Take the frames from ``offset`` on, and all of ``data`` there is: what is over is kept."""
+        self._partial.clear()
         agenda = self._broker.agenda
         agenda.hold()
         try:
-            taken = self._receive(data)
+            taken = self._receive(data, offset)
             agenda.flush()
         except HardError as error:
             taken = len(data)
@@ -145,16 +171,17 @@ class Connection(Work):
         finally:
             agenda.release()
         self._partial_size = 0 if self.finished else len(data) - taken
-        if self._partial_size:
+        if self._partial_size >= LARGE_REST:
+            self._partial.append(memoryview(data)[taken:])
+        elif self._partial_size:
             self._partial.append(data[taken:])
 
-    def _receive(self, data: bytes) -> int:
-        """Take all frames that lie whole in the buffer.
+    def _receive(self, data: bytes, offset: int) -> int:
+        """Take all frames from ``offset`` on that lie whole in the buffer.
 
         Returns the offset behind them, and sets what is wanted there. HardError: a frame's form is wrong, so nobody
         knows where the next one begins.
         """
-        offset = 0
         if self.state is ConnectionState.EXPECTING_HEADER:
             offset = self._receive_protocol_header(data)
         channels, repeat, alarms = self.channels, self._repeat, self._broker.alarms

@@ -5,6 +5,7 @@ import pytest
 from amqpd.wire import methods as m
 from amqpd.wire.constants import FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, PROTOCOL_HEADER
 from amqpd.wire.methods import Method, encode_method
+from tests.amqp.acts import TO_Q
 from tests.amqp.transcript import (
     END,
     HEARTBEAT,
@@ -16,6 +17,7 @@ from tests.amqp.transcript import (
     body_frame,
     connection_close,
     header_frame,
+    octets,
 )
 
 DECLARE = b"\x00\x32\x00\x0a"  # queue.declare's ids
@@ -275,6 +277,28 @@ def test_a_body_beyond_the_size_in_its_header(peer: Peer, bodies: list[bytes]) -
     for body in bodies:
         peer >> body_frame(1, body)
     peer << connection_close(501, "FRAME_ERROR - content body frame exceeds remaining content size", m.BasicPublish)
+
+
+@pytest.mark.parametrize("cut", [20_000, 60_000, 120_000, 150_000])
+def test_large_frames_that_are_cut_anywhere_are_put_together(cut: int) -> None:
+    peer = Stage().connect()
+    peer >> (1, m.QueueDeclare(queue="q")) << (1, m.QueueDeclareOk("q"))
+    body = bytes(range(256)) * 1_200
+    for content in (body, b"small"):
+        stream = octets((1, TO_Q, content), 131_072)
+        for start in range(0, len(stream), cut):
+            peer.connection.receive_data(stream[start : start + cut])
+    peer >> (1, m.BasicGet(queue="q", no_ack=True)) << (1, m.BasicGetOk(1, routing_key="q", message_count=1), body)
+
+
+def test_a_large_frame_without_its_end_closes_the_connection_whatever_is_behind_it() -> None:
+    peer = Stage().connect()
+    peer >> Frame(FRAME_METHOD, 1, encode_method(TO_Q)) >> header_frame(1, 100_000)
+    stream = bytes(body_frame(1, bytes(100_000)))[:-1] + b"!" + bytes(50_000)
+    peer.connection.receive_data(stream[:30_000])
+    peer.connection.receive_data(stream[30_000:])
+    text = f"type 3, first 16 octets = <<{','.join('0' * 16)}>>: {{invalid_frame_end_marker,33}}"
+    peer << connection_close(501, f"FRAME_ERROR - {text}", None)
 
 
 @pytest.mark.parametrize("body", [b"", b"abc"])

@@ -59,6 +59,7 @@ class Router:
         route = self._routes.pop(address, None)
         if route is not None:
             route.version = OUT_OF_DATE
+            self._queues.pop(route.queues, None)  # or it would hold a queue that is gone
 
     def route(self, address: bytes) -> Route:
         """The route of an address (exchange and routing key, see message.py). NotFound: there is no such exchange."""

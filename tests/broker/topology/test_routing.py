@@ -1,16 +1,19 @@
 """Routes across several exchanges, and what the router remembers of them."""
 
+import gc
 from itertools import pairwise
 from unittest.mock import patch
 
 import pytest
 
 from amqpd.broker.message import Message, join_address, make_message
+from amqpd.broker.queues.queue import Queue
 from amqpd.broker.topology import routing
 from amqpd.errors import NotFound
 from amqpd.wire.properties import Properties
 from amqpd.wire.tables import Table
 from tests.broker.support import Peer, refused
+from tests.living import living
 
 
 def chain(peer: Peer, *exchanges: str, queue: str = "q") -> None:
@@ -236,6 +239,17 @@ def test_a_queue_that_comes_or_goes_unbound_outdates_the_route_to_its_name_alone
     assert there.version != session.vhost.router.version
     assert session.route(join_address("", "q")).queues == ()
     assert session.route(join_address("", "other")) is other
+
+
+def test_a_queue_that_is_gone_is_held_by_nothing(peer: Peer) -> None:
+    gc.collect()
+    before = len(living(Queue))
+    for number in range(3):
+        peer.declare(f"q{number}")
+        peer.send(f"q{number}", "a")
+        peer.session.delete_queue(f"q{number}")
+    gc.collect()
+    assert len(living(Queue)) == before
 
 
 def test_routes_to_the_same_queues_share_them(peer: Peer) -> None:
