@@ -42,6 +42,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=255)]  # a short string of A
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Short = Annotated[int, Meta(ge=0, le=65535)]  # two octets in connection.tune
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
+Microseconds = Annotated[int, Meta(ge=0, le=10_000)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 FrameSize = Annotated[int, Meta(ge=4096, le=16_777_216)]  # the specification's frame-min-size is the least
 MessageSize = Annotated[int, Meta(ge=0, le=536_870_912)]  # RabbitMQ allows no more either
@@ -123,6 +124,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     outbound_limit: Annotated[
         BufferSize, Meta(description="a connection is not read while so many octets wait to be sent")
     ] = LIMITS.outbound_limit
+
+    busy_poll_us: Annotated[
+        Microseconds,
+        Meta(
+            description="microseconds to wait awake after a small read, as long as that pays: it shortens round trips "
+            "by the time that waking up takes; 0: sleep at once"
+        ),
+    ] = 100
 
     def limits(self) -> Limits:
         """The part that each connection is held to."""

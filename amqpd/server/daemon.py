@@ -76,7 +76,7 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
         _report_recovery(broker, store)
         if settings.definitions:
             _import_at_start(broker, store, settings.definitions, definitions)
-        pumps = Pumps(broker, settings.limits())
+        pumps = Pumps(broker, settings.limits(), settings.busy_poll_us)
         async with AsyncExitStack() as stack:
             stack.callback(AlarmClock(broker.timers, go_on=pumps.write).stop)
             if store is not None:

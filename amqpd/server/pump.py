@@ -25,6 +25,7 @@ from amqpd.amqp.connection import Connection
 from amqpd.amqp.limits import Limits
 from amqpd.amqp.states import ConnectionState
 from amqpd.broker.broker import Broker
+from amqpd.server.busy_poll import BusyPoll
 from amqpd.server.listening import shown
 from amqpd.wire.fast import Chunk
 
@@ -64,9 +65,10 @@ log = structlog.get_logger()
 class Pumps:
     """All pumps of a broker, and those whose outbox has something to send."""
 
-    def __init__(self, broker: Broker, limits: Limits) -> None:
+    def __init__(self, broker: Broker, limits: Limits, busy_poll_us: int = 0) -> None:
         self.broker = broker
         self.limits = limits
+        self.busy_poll = BusyPoll(busy_poll_us)
         self.open: set[Pump] = set()
         self.waking: list[Pump] = []
         self.blocked: set[Pump] = set()
@@ -173,6 +175,8 @@ class Pump(asyncio.Protocol):
             self._rests = True
             self._loop.call_soon(self._read_on)
             self.regulate()
+        else:
+            self._pumps.busy_poll.heard()
         self._follow_up()
 
     def _follow_up(self) -> None:
