@@ -26,7 +26,7 @@ SWEEP_MAX = 256
 """Pieces of chunks that a batch deletes, or twice as many as have been written since the last that did. The rest waits
 for the next, so that no confirm waits long for a large queue that was purged."""
 
-OCTETS_MAX = 64 << 20
+OCTETS_MAX = 24 << 20
 """Octets of messages on their way to the disk, above which publishers have to wait: what a slow disk may take of the
 memory."""
 
