@@ -1,9 +1,9 @@
 """The log: structured events on standard error, for people (console) or for machines (JSON lines).
 
 Every event looks the same, whoever says it: structlog's own, and those that uvicorn, asyncio and ``warnings`` give to
-the standard library's logging, pass the same processors and end in one stream: a log of JSON lines holds nothing
-else. Our own are written without the standard library in between, which would take most of the time of a client that
-connects for one message. This module only sets that up; whoever has something to say calls ``structlog.get_logger()``.
+the standard library's logging, pass the same processors and end in one stream: a log of JSON lines holds nothing else.
+Our own are written without the standard library's logging in between, which takes half as long again. This module only
+sets that up; whoever has something to say calls ``structlog.get_logger()``.
 
 Peers choose some of the values (names, products, reply texts), so a value must never break a line, colour a terminal or
 fail to be encoded. JSON escapes whatever is not ASCII, lone surrogates too (how a name that is no UTF-8 arrives), and
