@@ -188,8 +188,9 @@ class Contents:
                 self._accept_header(data[stop + 1 + FRAME_HEAD_SIZE : header_stop])
                 offset = following
                 self._gather(data[following - 1 - size : following - 1])
-                if self._repeat.head is not None:
-                    break  # which goes faster
+                head = self._repeat.head
+                if head is not None and data.startswith(head, offset):
+                    break  # receive_repeats is faster
         finally:
             self._publish_gathered()
         return offset

@@ -48,17 +48,27 @@ class RunsLog(DiskLog):
         self.disk.lengths.append(len(messages))
 
 
-def test_repeats_in_one_read_are_published_as_one_run() -> None:
+def runs_of(bodies: list[bytes]) -> list[int]:
+    """How many messages reach the queue at a time, of those that are sent in one read."""
     disk = Runs()
     stage = Stage(store=disk)
     peer = stage.connect() >> (1, m.QueueDeclare(queue="q", durable=True))
     stage.sync()
     peer << (1, m.QueueDeclareOk("q")) >> (1, m.BasicConsume(queue="q", consumer_tag="c", no_ack=True))
     peer << (1, m.BasicConsumeOk("c"))
-    for body in numbered(100):
+    for body in bodies:
         peer >> (1, TO_Q, body)
-    assert peer.hear_all() == [delivery(tag, body) for tag, body in enumerate(numbered(100), 1)]
-    assert disk.lengths == [2, 98]
+    assert peer.hear_all() == [delivery(tag, body) for tag, body in enumerate(bodies, 1)]
+    return disk.lengths
+
+
+def test_repeats_in_one_read_are_published_as_one_run() -> None:
+    assert runs_of(list(numbered(100))) == [2, 98]
+
+
+def test_unlike_messages_in_one_read_are_published_as_one_run_also_behind_a_repeat() -> None:
+    assert runs_of([b"x" * size for size in range(100)]) == [100]
+    assert runs_of([b"x" * size for size in (7, 7, *range(8, 50))]) == [44]
 
 
 def test_repeats_come_through_in_order(peer: Peer, other: Peer) -> None:
