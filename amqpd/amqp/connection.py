@@ -18,13 +18,14 @@ the present read, and ``readable`` is False until it is over.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from amqpd.amqp.channel import Channel, Report, ignore
 from amqpd.amqp.contents import Contents, Repeat
 from amqpd.amqp.frames import bad_frame, misplaced_frame
 from amqpd.amqp.handlers import HANDLERS
 from amqpd.amqp.handshake import PROTOCOL_HEADERS, Handshake
+from amqpd.amqp.inbox import Inbox
 from amqpd.amqp.limits import Limits
 from amqpd.amqp.outbox import Outbox
 from amqpd.amqp.states import (
@@ -59,9 +60,6 @@ SILENT_REFUSAL_S = 3.0
 WAITING_INPUT = 65_536
 """Octets that may be read ahead while a reply waits for the disk. Up to here reading goes on, since only who reads sees
 the other side leave."""
-
-LARGE_REST: Final = 16_384
-"""Octets that are missing of a frame, or left at the end of a read, from which on they are copied but once."""
 
 _CLOSE = b"\x00\x0a\x00\x32"  # connection.close
 _CLOSE_OK = b"\x00\x0a\x00\x33"
@@ -107,9 +105,7 @@ class Connection(Work):
         self._told_blocked = False
         self._late_reply: tuple[Channel, methods.Method, int] | None = None  # waits for this much to be durable
         self._in_step = True  # we know where in what the peer sends a frame begins
-        self._partial: list[bytes | memoryview] = []
-        self._partial_size = 0
-        self._wanted = len(PROTOCOL_HEADERS[0])
+        self._inbox = Inbox(wanted=len(PROTOCOL_HEADERS[0]))
         self._now = now
         self._deadline: float | None = now + limits.handshake_timeout_s
         self._heard = False
@@ -128,35 +124,27 @@ class Connection(Work):
         if self._is_deaf():
             return
         offset = 0
-        if self._partial_size or self._waits():
-            offset = self._complete_large_frame(data)
-            if self._is_deaf():
-                return
-            if not offset or self._partial_size or self._waits():
-                self._partial.append(data[offset:])
-                self._partial_size += len(data) - offset
+        inbox = self._inbox
+        if inbox.size or self._waits():
+            if not self._waits():
+                offset = inbox.rest_of_large_frame(data)
+            if offset:
+                self._take(inbox.take_with(data, offset), 0)
+                if self._is_deaf():
+                    return
+            if not offset or inbox.size or self._waits():
+                inbox.add(data, offset)
                 if not self.left_off:
                     return
-                data, offset = b"".join(self._partial), 0
+                data, offset = inbox.take(), 0
         self._take(data, offset)
-
-    def _complete_large_frame(self, data: bytes) -> int:
-        """Take the frame that was left alone, if it is a large one and its rest has come: otherwise all that has come
-        behind it would be copied, too. Returns the offset behind it."""
-        missing = self._wanted - self._partial_size
-        if not LARGE_REST <= missing < len(data) or self._waits():
-            return 0
-        self._partial.append(memoryview(data)[:missing])
-        self._take(b"".join(self._partial), 0)
-        return missing
 
     def _is_deaf(self) -> bool:
         """Nothing more is taken from this peer."""
         return self.finished or not self._in_step
 
     def _take(self, data: bytes, offset: int) -> None:
-        """Take the frames from ``offset`` on, and all of ``data`` there is: what is over is kept."""
-        self._partial.clear()
+        """Take the frames from ``offset`` on; what is over is kept."""
         agenda = self._broker.agenda
         agenda.hold()
         try:
@@ -170,11 +158,8 @@ class Connection(Work):
             self._fail(bug)
         finally:
             agenda.release()
-        self._partial_size = 0 if self.finished else len(data) - taken
-        if self._partial_size >= LARGE_REST:
-            self._partial.append(memoryview(data)[taken:])
-        elif self._partial_size:
-            self._partial.append(data[taken:])
+        if not self.finished:
+            self._inbox.keep(data, taken)
 
     def _receive(self, data: bytes, offset: int) -> int:
         """Take all frames from ``offset`` on that lie whole in the buffer.
@@ -192,7 +177,7 @@ class Connection(Work):
                 if alarms.blocking:
                     self._block()
             if end - offset < FRAME_OVERHEAD:
-                self._wanted = FRAME_OVERHEAD
+                self._inbox.wanted = FRAME_OVERHEAD
                 break
             kind, number, size = fast.unpack_frame_head(data, offset)
             start = offset + FRAME_HEAD_SIZE
@@ -200,7 +185,7 @@ class Connection(Work):
             if size > self._frame_max:  # a payload that large is 8 octets too many; RabbitMQ lets them pass too
                 raise bad_frame(kind, b"", f"{{frame_too_large,{size},{self._frame_max - FRAME_OVERHEAD}}}")
             if stop >= end:
-                self._wanted = size + FRAME_OVERHEAD
+                self._inbox.wanted = size + FRAME_OVERHEAD
                 break
             if data[stop] != FRAME_END:
                 raise bad_frame(kind, data[start:stop], f"{{invalid_frame_end_marker,{data[stop]}}}")
@@ -224,7 +209,7 @@ class Connection(Work):
                     else:
                         self._receive_cold(kind, number, data[start:stop])
                         if self._waits():  # and what follows waits with it, see go_on
-                            self._wanted = FRAME_OVERHEAD
+                            self._inbox.wanted = FRAME_OVERHEAD
                             break
                 elif kind == FRAME_HEADER or kind == FRAME_BODY:
                     if kind == FRAME_HEADER:
@@ -478,7 +463,7 @@ class Connection(Work):
     def _lose_step(self, error: HardError) -> None:
         """Close, and take nothing more: where in what comes a close-ok may be, nobody knows."""
         self._in_step = False
-        self._forget_input()
+        self._inbox.clear()
         self._close(error)
 
     def _leave(self) -> None:
@@ -499,12 +484,8 @@ class Connection(Work):
         self.finished = True
         self.state = ConnectionState.CLOSED
         self.close_reason = reason
-        self._forget_input()
+        self._inbox.clear()
         self._deadline = None
-
-    def _forget_input(self) -> None:
-        self._partial.clear()
-        self._partial_size = 0
 
     # Time
 
@@ -542,12 +523,12 @@ class Connection(Work):
     @property
     def readable(self) -> bool:
         """Whether more of what the peer sends is wanted."""
-        return not (self.blocked or (self._late_reply is not None and self._partial_size >= WAITING_INPUT))
+        return not (self.blocked or (self._late_reply is not None and self._inbox.size >= WAITING_INPUT))
 
     @property
     def left_off(self) -> bool:
         """Whether frames that were read are still to be taken, and can be now: ``go_on`` takes them."""
-        return self._partial_size >= self._wanted and not self._waits()
+        return self._inbox.size >= self._inbox.wanted and not self._waits()
 
     def _waits(self) -> bool:
         """What the peer says next is not to be looked at yet.

@@ -8,7 +8,7 @@ the codec of the methods, and the oracle that tests hold the hand-written codecs
 (``ConstructError``) leave this module as they are; who parses says which AMQP error they mean.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from construct import (
@@ -16,6 +16,7 @@ from construct import (
     Check,
     Const,
     Construct,
+    Container,
     Error,
     ExprAdapter,
     Flag,
@@ -207,3 +208,31 @@ CONTENT_HEADER: Final = Struct(
     *(name / If(this.flags & _PROPERTY_BITS[name], element) for name, element in PROPERTIES.items()),
     Terminated,
 )
+
+
+# Tables in methods are read by hand. Their size is the peer's choice, and construct takes some 10 us a field: a frame
+# full of tiny fields would hold up every other connection for half a second, even before its sender has logged in.
+TABLE_BY_HAND: Final = ExprAdapter(
+    LONG_STRING,
+    lambda octets, context: tables.decode_fields(octets),
+    lambda table, context: tables.encode_fields(table),
+)
+
+
+# What construct answers -----------------------------------------------------------------------------------------------
+
+
+def values_of(parsed: Container) -> Iterator[tuple[str, Any]]:
+    """Names and values of what construct parsed; its runs of bits laid open, its own entries (``_io``) left out."""
+    for name, value in parsed.items():
+        if isinstance(value, Container):
+            yield from values_of(value)
+        elif not name.startswith("_"):
+            yield name, value
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says, in one line. construct may say "Error in path (parsing) -> queue" in a line before."""
+    where, _, what = str(error).rpartition("\n")
+    argument = where.partition(" -> ")[2]
+    return f"{argument}: {what}" if argument else what

@@ -18,19 +18,11 @@ from inspect import get_annotations
 from itertools import groupby
 from typing import Annotated, Any, ClassVar, TypeVar, dataclass_transform
 
-from construct import Construct, ConstructError, Container, ExprAdapter, Struct, Terminated
+from construct import Construct, ConstructError, Struct, Terminated
 
 from amqpd.errors import FrameError, MalformedArguments, NotImplementedByServer
-from amqpd.wire import arguments, grammar, tables
+from amqpd.wire import arguments, grammar
 from amqpd.wire.tables import FieldValue
-
-# Tables alone are read by hand. Their size is the peer's choice, and construct takes some 10 us a field: a frame full
-# of tiny fields would hold up every other connection for half a second, even before its sender has logged in.
-_TABLE = ExprAdapter(
-    grammar.LONG_STRING,
-    lambda octets, context: tables.decode_fields(octets),
-    lambda table, context: tables.encode_fields(table),
-)
 
 Octet = Annotated[int, grammar.OCTET]
 Short = Annotated[int, grammar.SHORT]
@@ -39,7 +31,7 @@ LongLong = Annotated[int, grammar.LONGLONG]
 ShortStr = Annotated[str, grammar.SHORT_STRING]
 AnyShortStr = Annotated[str, grammar.ANY_SHORT_STRING]
 LongStr = Annotated[bytes, grammar.LONG_STRING]
-FieldTable = Annotated[dict[str, FieldValue], _TABLE]
+FieldTable = Annotated[dict[str, FieldValue], grammar.TABLE_BY_HAND]
 Bit = Annotated[bool, grammar.bits]
 
 _KINDS: dict[Construct, int] = {
@@ -50,7 +42,7 @@ _KINDS: dict[Construct, int] = {
     grammar.SHORT_STRING: arguments.SHORT_STRING,
     grammar.ANY_SHORT_STRING: arguments.ANY_SHORT_STRING,
     grammar.LONG_STRING: arguments.LONG_STRING,
-    _TABLE: arguments.TABLE,
+    grammar.TABLE_BY_HAND: arguments.TABLE,
 }
 
 
@@ -131,25 +123,11 @@ def decode_method(payload: bytes) -> Method:
     if values is not None:
         return declared(*values)
     try:
-        return declared(**dict(_arguments(declared.layout.parse(payload[4:]))))
+        return declared(**dict(grammar.values_of(declared.layout.parse(payload[4:]))))
     except (ConstructError, MalformedArguments) as error:
-        raise MalformedArguments(f"cannot decode {declared.name}: {_reason(error)}", class_id, method_id) from None
-
-
-def _arguments(parsed: Container) -> Iterator[tuple[str, Any]]:
-    """Names and values of what construct parsed; its runs of bits laid open, its own entries (``_io``) left out."""
-    for name, value in parsed.items():
-        if isinstance(value, Container):
-            yield from _arguments(value)
-        elif not name.startswith("_"):
-            yield name, value
-
-
-def _reason(error: Exception) -> str:
-    """What an error says, in one line. construct may say "Error in path (parsing) -> queue" in a line before."""
-    where, _, what = str(error).rpartition("\n")
-    argument = where.partition(" -> ")[2]
-    return f"{argument}: {what}" if argument else what
+        raise MalformedArguments(
+            f"cannot decode {declared.name}: {grammar.reason_of(error)}", class_id, method_id
+        ) from None
 
 
 def encode_method(method: Method) -> bytes:
@@ -162,7 +140,7 @@ def encode_method(method: Method) -> bytes:
         try:
             octets = method.layout.build({name: getattr(method, name) for name in method.__slots__})
         except ConstructError as error:
-            raise ValueError(f"cannot encode {method.name}: {_reason(error)}") from None
+            raise ValueError(f"cannot encode {method.name}: {grammar.reason_of(error)}") from None
     return method.class_id.to_bytes(2, "big") + method.method_id.to_bytes(2, "big") + octets
 
 

@@ -394,7 +394,7 @@ def test_a_bug_when_the_peer_has_read_leaves_nothing_to_go_on_with(stage: Stage)
     for tag in range(1, 101):
         peer >> (1, m.BasicGet(queue="q")) >> (1, m.BasicNack(tag, requeue=True))
     peer << NOTHING
-    assert peer.connection._partial_size
+    assert peer.connection._inbox.size
     session = peer.connection.channels[1].session
     session.consumers = FailsOnce(session.consumers)
     peer.read_again()

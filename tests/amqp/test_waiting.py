@@ -206,7 +206,7 @@ def test_a_peer_that_goes_on_and_on_is_not_read_and_not_silent() -> None:
         peer << NOTHING >> (1, TO_Q, body)
     peer >> (1, m.QueueDeclare(queue="q", passive=True)) << NOTHING
     assert not peer.connection.readable
-    assert peer.connection._partial_size < WAITING_INPUT + 2000
+    assert peer.connection._inbox.size < WAITING_INPUT + 2000
     stage.wait(100)
     assert set(peer.hear_all()) == {HEARTBEAT}
     stage.sync()

@@ -239,7 +239,7 @@ async def test_one_that_goes_on_while_its_reply_waits_is_not_read_for_ever() -> 
             await until(lambda: not connection.readable)
             for _ in range(3):
                 await (await works.connect()).is_in_step()
-                assert connection._partial_size < WAITING_INPUT + MIB
+                assert connection._inbox.size < WAITING_INPUT + MIB
             sync(works, disk)
             await peer.hears((1, QueueDeclareOk("q")))
         await until(lambda: works.queue("q").ready == 200)
