@@ -15,6 +15,11 @@ renewed by ``python3.12 -m tests.instructions --write`` and so on, with amqpd's 
 
 ``--flow mixed`` counts one flow, ``--count nanoseconds`` gives a first idea of what it means in time. A count that is
 asked for by name is only told: nothing fails.
+
+Where things lie in memory is part of an instruction count: CPython looks methods up in a cache whose places go by the
+addresses of their names, and when two that every message needs share a place, each message costs 400 instructions more.
+That is luck, and a longer path to the interpreter can bring it. So a flow that seems worse is counted again with memory
+laid out differently, and the least count is its cost: a regression is there in all of them.
 """
 
 import os
@@ -52,9 +57,16 @@ ENVIRONMENT = {
 
 VALGRIND = shutil.which("valgrind")
 
+LAYOUTS = 4
+"""In how many layouts of memory a flow may show that it is no worse. One in six was unlucky when it was tried."""
 
-def measure(count: str, flows: list[str]) -> Costs:
-    """What a message costs in each of these flows; with as many processes as there are processors, but for times."""
+
+def measure(count: str, flows: list[str], layout: int = 0) -> Costs:
+    """What a message costs in each of these flows; with as many processes as there are processors, but for times.
+
+    ``layout``: each number moves what is in memory elsewhere, by variables that Python reads before anything else.
+    """
+    environment = ENVIRONMENT | {f"LAYOUT_{number}": "x" * 16 * layout for number in range(3 * layout)}
     command = [sys.executable, "-m", "tests.instructions.counting", count]
     if count == "instructions":
         command = [str(VALGRIND), "--quiet", "--tool=callgrind", f"--dump-before={MARK}", *command]
@@ -62,7 +74,7 @@ def measure(count: str, flows: list[str]) -> Costs:
     with TemporaryDirectory() as directory:
         processes = [
             subprocess.Popen(
-                [*command, *flows[worker::workers]], cwd=directory, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+                [*command, *flows[worker::workers]], cwd=directory, env=environment, stdout=subprocess.PIPE, text=True
             )
             for worker in range(workers)
         ]
@@ -83,7 +95,7 @@ def check(counts: list[str], flows: list[str]) -> int:
     for count in counts:
         before = baseline.load(count)
         if before is not None:
-            return tell(count, before, measure(count, flows))
+            return tell(count, before, measure_fairly(count, before, flows))
         click.echo(f"No baseline of {count} for {baseline.key(count)}.")
     if not COMPILED:
         click.echo("FAILED: nothing to compare with. Run make bench-baseline, and commit what it writes.")
@@ -96,6 +108,19 @@ def check(counts: list[str], flows: list[str]) -> int:
         "NOT COMPARED: the baseline knows the compiled build with other interpreters only. THIS CHECKED NOTHING."
     )
     return 0
+
+
+def measure_fairly(count: str, before: Costs, flows: list[str]) -> Costs:
+    """What a message costs, and for flows that seem worse the least of some layouts of memory."""
+    costs = dict(measure(count, flows))
+    for layout in range(1, LAYOUTS):
+        worse = baseline.judge(baseline.compare(before, costs)).worse
+        if not worse:
+            break
+        click.echo(f"Counting again, with memory laid out differently: {', '.join(worse)}.")
+        for flow, cost in measure(count, worse, layout).items():
+            costs[flow] = min(costs[flow], cost)
+    return costs
 
 
 def show(count: str, before: Costs, now: Costs) -> list[Comparison]:
