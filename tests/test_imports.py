@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "amqpd"
 
 FLOORS = {
     "errors": 0,
+    "histogram": 0,
     "build": 1,
     "wire": 1,
     "auth": 2,

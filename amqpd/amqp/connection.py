@@ -75,7 +75,7 @@ class Connection(Work):
 
     ``wake`` is called when there is something to send. ``finished`` says that nothing more will come or be taken: what
     the outbox holds is the last, and the socket may be closed behind it. ``blocked``: it has published while something
-    was low, and that is not over.
+    was low, and that is not over. ``name`` is for statistics.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Connection(Work):
         report: Report,
         now: float,
         loopback: bool = True,
+        name: str = "",
     ) -> None:
         super().__init__()
         self.state = ConnectionState.EXPECTING_HEADER
@@ -97,7 +98,7 @@ class Connection(Work):
         self._broker = broker
         self._limits = limits
         self._report = report
-        self._handshake = Handshake(broker, limits, loopback)
+        self._handshake = Handshake(broker, limits, loopback, name)
         self._client: Client | None = None
         self._frame_max = self._handshake.frame_max
         self._repeat = Repeat()
@@ -348,7 +349,7 @@ class Connection(Work):
         payload_max = self._frame_max - FRAME_OVERHEAD
         channel = Channel(number, self.outbox, self._limits, payload_max, self._report)
         channel.notify_cancel = self._handshake.client_can("consumer_cancel_notify")
-        channel.session = self._client.open_session(channel)
+        channel.session = self._client.open_session(channel, channel.number)
         channel.contents = Contents(number, channel.session, self._limits, payload_max, self._repeat)
         channel.state = state
         channel.fail = self._close_channel

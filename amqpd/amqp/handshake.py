@@ -43,12 +43,13 @@ SERVER_PROPERTIES: Table = {
 
 
 class Handshake:
-    """What has been agreed with one peer so far. ``loopback`` says that the peer is on this machine.
+    """What has been agreed with one peer so far. ``loopback`` says that the peer is on this machine, ``name`` is
+    that of its connection.
 
     ``refusal`` is why the login was refused, for the log: the peer is not told.
     """
 
-    def __init__(self, broker: Broker, limits: Limits, loopback: bool) -> None:
+    def __init__(self, broker: Broker, limits: Limits, loopback: bool, name: str) -> None:
         self.client_properties: Table = {}
         self.mechanism = ""
         self.user = ""
@@ -61,6 +62,7 @@ class Handshake:
         self._broker = broker
         self._limits = limits
         self._loopback = loopback
+        self._name = name
 
     def start(self) -> ConnectionStart:
         return ConnectionStart(
@@ -88,10 +90,12 @@ class Handshake:
             self._broker.users.authenticate(name, password, loopback=self._loopback)
         except (AuthenticationFailed, BadResponse) as reason:
             self.refusal = str(reason)
+            self._broker.totals.auth_failed += 1
             raise LoginRefused(
                 f"Login was refused using authentication mechanism {method.mechanism}. "
                 "For details see the broker logfile."
             ) from reason
+        self._broker.totals.auth_succeeded += 1
         limits = self._limits
         return ConnectionTune(channel_max=limits.channel_max, frame_max=limits.frame_max, heartbeat=limits.heartbeat_s)
 
@@ -114,7 +118,7 @@ class Handshake:
 
     def on_open(self, method: ConnectionOpen) -> Client:
         """Enter the virtual host. NotAllowed: not this user, or not there, or no one more."""
-        client = self._broker.connect(self.user, method.virtual_host)
+        client = self._broker.connect(self.user, method.virtual_host, self._name)
         self.vhost = method.virtual_host
         return client
 

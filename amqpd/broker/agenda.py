@@ -23,11 +23,16 @@ class Work:
 
 
 class Agenda:
-    """The work scheduled so far, in order."""
+    """The work scheduled so far, in order.
 
-    __slots__ = ("_flushing", "_holders", "_pending")
+    ``moment`` is when the present input came, in seconds by any clock that does not jump: whoever feeds the broker sets
+    it, for what is measured. Deadlines go by another clock, see timers.py.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_flushing", "_holders", "_pending", "moment")
+
+    def __init__(self, moment: float = 0.0) -> None:
+        self.moment = moment
         self._pending: list[Work] = []
         self._holders = 0
         self._flushing = False

@@ -10,7 +10,7 @@ session.publish("", "orders", b"one coffee")
 inbox.deliveries  # [("amq.ctag-...", 1, False, <Message>)]
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from secrets import token_urlsafe
 from unicodedata import category
 
@@ -31,6 +31,7 @@ from amqpd.broker.records import (
 )
 from amqpd.broker.statistics import BrokerStatistics
 from amqpd.broker.store import NullStore, Store
+from amqpd.broker.survey import survey
 from amqpd.broker.timers import Clock, Timers, stopped_clock
 from amqpd.broker.topology.vhost import VHost
 from amqpd.broker.totals import Totals
@@ -51,6 +52,8 @@ class Broker:
     Where no virtual host is kept there is ``/``, and where no user is kept, the default user, so that somebody can come
     in. These two are kept themselves as soon as an operator changes users or virtual hosts; until then the default
     user's password is what the settings say. ``connection_max`` limits who may be connected at a time; 0 is no limit.
+    ``message_times`` is whether queues measure how long messages wait and how long consumers take, unless a queue's
+    rules say otherwise; ``moment`` is now, by the clock of whoever feeds the broker (see agenda.py).
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class Broker:
         connection_max: int = 0,
         make_token: Callable[[], str] = make_token,
         clock: Clock = stopped_clock,
+        message_times: bool = True,
+        moment: float = 0.0,
     ) -> None:
-        self.agenda = Agenda()
+        self.agenda = Agenda(moment)
         self.timers = Timers(clock, self.agenda)
         self.totals = Totals()
         self.alarms = Alarms()
@@ -77,6 +82,7 @@ class Broker:
         self.connection_max = connection_max
         self._default_user = default_user
         self._make_token = make_token
+        self._message_times = message_times
         kept = list(self.store.records())
         self._defaults = _missing(kept, default_user, default_password)
         for record in (*self._defaults, *kept):
@@ -85,8 +91,11 @@ class Broker:
 
     # Who is connected
 
-    def connect(self, user: str | None = None, vhost: str = DEFAULT_VHOST) -> Client:
-        """A user who has been authenticated comes in. NotAllowed: not to this virtual host, or not one more."""
+    def connect(self, user: str | None = None, vhost: str = DEFAULT_VHOST, connection: str = "") -> Client:
+        """A user who has been authenticated comes in, by a connection that has a name.
+
+        NotAllowed: not to this virtual host, or not one more.
+        """
         name = self._default_user if user is None else user
         if vhost not in self.vhosts:
             raise NotAllowed(f"vhost {vhost} not found")
@@ -95,7 +104,7 @@ class Broker:
             raise NotAllowed(f"access to vhost '{vhost}' refused for user '{name}'")
         if self.connection_max and len(self.clients) >= self.connection_max:
             raise NotAllowed(f"connection refused: node connection limit ({self.connection_max}) is reached")
-        client = Client(self.vhosts[vhost], name, access, self.totals, self.users.tags(name))
+        client = Client(self.vhosts[vhost], name, access, self.totals, self.users.tags(name), connection)
         self.clients[client] = None
         self.totals.connections_opened += 1
         return client
@@ -128,7 +137,14 @@ class Broker:
         match record:
             case VHostRecord(name):
                 self.vhosts[name] = VHost(
-                    name, self.store, self.agenda, self.totals, self.windows, self._make_token, self.timers
+                    name,
+                    self.store,
+                    self.agenda,
+                    self.totals,
+                    self.windows,
+                    self._make_token,
+                    self.timers,
+                    self._message_times,
                 )
             case UserRecord() | PermissionRecord() | TopicPermissionRecord():
                 self._accounts.apply(record)
@@ -231,44 +247,19 @@ class Broker:
             self.store.save(record)
         self._defaults = ()
 
+    def survey(self) -> Generator[None, None, BrokerStatistics]:
+        """Take a snapshot a little at a time: see survey.py."""
+        return survey(self.totals, self.alarms, self.vhosts.values(), self.clients)
+
     def statistics(self) -> BrokerStatistics:
-        """A snapshot. Reply queues, which come and go with their consumers, are not among the queues."""
-        totals, alarms = self.totals, self.alarms
-        living = [queue for vhost in self.vhosts.values() for queue in vhost.queues.values()]
-        return BrokerStatistics(
-            connections=len(self.clients),
-            connections_blocked=alarms.blocked,
-            channels=sum(len(client.sessions) for client in self.clients),
-            consumers=sum(len(queue.subscribers) for queue in living),
-            exchanges=sum(len(vhost.exchanges) for vhost in self.vhosts.values()),
-            connections_opened=totals.connections_opened,
-            connections_closed=totals.connections_closed,
-            channels_opened=totals.channels_opened,
-            channels_closed=totals.channels_closed,
-            queues_declared=totals.queues_declared,
-            queues_created=totals.queues_created,
-            queues_deleted=totals.queues_deleted,
-            messages_published=totals.messages_published,
-            messages_routed=totals.messages_routed,
-            messages_confirmed=totals.messages_confirmed,
-            messages_rejected=totals.messages_rejected,
-            messages_dropped_expired=totals.messages_dropped["expired"],
-            messages_dropped_maxlen=totals.messages_dropped["maxlen"],
-            messages_dropped_rejected=totals.messages_dropped["rejected"],
-            messages_dropped_delivery_limit=totals.messages_dropped["delivery_limit"],
-            messages_unroutable_returned=totals.messages_unroutable_returned,
-            messages_unroutable_dropped=totals.messages_unroutable_dropped,
-            messages_delivered=totals.gone_delivered + sum(queue.delivered for queue in living),
-            messages_redelivered=totals.gone_redelivered + sum(queue.redelivered for queue in living),
-            messages_acked=totals.gone_acked + sum(queue.acked for queue in living),
-            memory_alarm=alarms.is_low("memory"),
-            disk_alarm=alarms.is_low("disk"),
-            memory_used=alarms.memory_used,
-            memory_limit=alarms.memory_limit,
-            disk_free=alarms.disk_free,
-            disk_free_limit=alarms.disk_free_limit,
-            queues=tuple(queue.statistics() for queue in living if not queue.volatile),
-        )
+        """A snapshot, at once."""
+        steps = self.survey()
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                statistics: BrokerStatistics = end.value
+                return statistics
 
 
 def _missing(kept: Sequence[Record], user: str, password: str) -> tuple[VHostRecord | AccountRecord, ...]:

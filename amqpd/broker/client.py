@@ -12,11 +12,14 @@ from amqpd.broker.totals import Totals
 class Client:
     """A connected application: a user in a virtual host. Exclusive queues belong to it and go when it goes.
 
-    ``dismissed`` is called with the reason when the broker shuts it out.
+    ``dismissed`` is called with the reason when the broker shuts it out. ``name`` is that of its connection.
     """
 
-    def __init__(self, vhost: VHost, user: str, access: Access, totals: Totals, tags: Collection[str] = ()) -> None:
+    def __init__(
+        self, vhost: VHost, user: str, access: Access, totals: Totals, tags: Collection[str] = (), name: str = ""
+    ) -> None:
         self.vhost = vhost
+        self.name = name
         self.user = user
         self.sessions: dict[Session, None] = {}
         self.dismissed: Callable[[str], None] = lambda reason: None
@@ -24,8 +27,9 @@ class Client:
         self._tags = tags
         self._totals = totals
 
-    def open_session(self, receiver: Receiver) -> Session:
-        session = Session(self.vhost, receiver, self, self.user, self._access, self._tags)
+    def open_session(self, receiver: Receiver, number: int = 0) -> Session:
+        """``number`` tells it from others, as an AMQP channel's does."""
+        session = Session(self.vhost, receiver, self, self.user, self._access, self._tags, number)
         self.sessions[session] = None
         self._totals.channels_opened += 1
         return session

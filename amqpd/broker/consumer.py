@@ -1,51 +1,68 @@
 """What a session was handed and has not settled: its consumers, their credit, and the delivery tags.
 
 Delivery tags are numbers that grow by one with each delivery of a session, so a batch of deliveries is one
-``dict.update`` and an ack of many walks a range: every tag is visited at most once by that walk.
+``dict.update`` and an ack of many walks a range: every tag is visited at most once by that walk. And when a tag was
+delivered is known by a few marks, see moments.py.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from itertools import islice, repeat
 
+from amqpd.broker.agenda import Agenda
 from amqpd.broker.lateness import Lateness
 from amqpd.broker.message import Message
+from amqpd.broker.moments import RESOLUTION_S, Moments
 from amqpd.broker.queues.queue import Queue
 from amqpd.broker.queues.rules import PLAIN
 from amqpd.broker.queues.subscriber import Subscriber
 from amqpd.broker.receiver import Receiver
+from amqpd.broker.statistics import ConsumerStatistics, Handovers
 from amqpd.errors import PreconditionFailed
 from amqpd.wire.tables import Table
 
 UNLIMITED = 1 << 40
 """Credit of a consumer without prefetch."""
 
+LOOK_AT_MOST = 1000
+"""Unsettled deliveries of a session that are looked at for the oldest of each queue: a snapshot must not take long.
+What comes after them is not older than they are."""
+
 
 class Deliveries:
     """The consumers of one session by tag, their deliveries that are not settled, and the prefetch that they share.
 
     ``prefetch_count`` is basic.qos with global=true in RabbitMQ's reading: one limit for all consumers of the channel;
-    0 is none. ``flowing`` is channel.flow: False stops deliveries to consumers.
+    0 is none. ``flowing`` is channel.flow: False stops deliveries to consumers. ``acked`` counts, ``retired`` is what
+    consumers that are gone had counted.
     """
 
     __slots__ = (
+        "_agenda",
         "_lateness",
         "_lowest_tag",
+        "_moments",
         "_next_tag",
         "_unacked",
+        "acked",
         "consumers",
         "flowing",
         "outstanding",
         "prefetch_count",
         "receiver",
+        "retired",
     )
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, agenda: Agenda) -> None:
         self.receiver = receiver
+        self.acked = 0
+        self.retired = Handovers()
         self.consumers: dict[str, Consumer] = {}
         self.prefetch_count = 0
         self.flowing = True
         self.outstanding = 0
         self._lateness: Lateness | None = None
+        self._agenda = agenda
+        self._moments: Moments | None = None
         self._unacked: dict[int, Delivery] = {}
         self._next_tag = 1
         self._lowest_tag = 1
@@ -60,11 +77,16 @@ class Deliveries:
         first = self._next_tag
         count = len(messages)
         self._next_tag = first + count
+        consumer.delivered += count
+        if redelivered:
+            consumer.redelivered += count
         if not consumer.no_ack:
             entries = zip(repeat(consumer), positions, messages)
             self._unacked.update(zip(range(first, first + count), entries, strict=False))
             consumer.unacked += count
             self.outstanding += count
+            if self._moments is None or self._agenda.moment - self._moments.latest >= RESOLUTION_S:
+                self._note(first)
         self.receiver.deliver(consumer.tag, first, redelivered, messages)
 
     def expect(self, consumer: "Consumer", timeout: int) -> None:
@@ -85,12 +107,62 @@ class Deliveries:
         """What is unacked with these tags is so no more."""
         return (self._unacked.pop(tag) for tag in delivery_tags)
 
+    def _note(self, delivery_tag: int) -> None:
+        """From this tag on, they are delivered now."""
+        moment = self._agenda.moment
+        if self._moments is None:
+            self._moments = Moments(moment)
+        self._moments.note(delivery_tag, moment)
+
+    def measure(self, withdrawn: "dict[int, Delivery]", lowest_tag: int) -> None:
+        """These are acknowledged, of which one has the lowest tag: let their queues know how long that took."""
+        moments, moment = self._moments, self._agenda.moment
+        if moments is None or (lowest_tag >= moments.newest and moment - moments.latest <= RESOLUTION_S):
+            return  # no time, as for a client that is quick
+        stop = lowest_tag + len(withdrawn)
+        if stop - 1 in withdrawn and len({consumer for consumer, _, _ in withdrawn.values()}) == 1:
+            acks = withdrawn[lowest_tag][0].queue.acks  # as mostly: all that one consumer got in this time
+            if acks is not None:
+                moments.measure(lowest_tag, stop, moment, acks)
+            return
+        for tag, (consumer, _, _) in withdrawn.items():
+            if consumer.queue.acks is not None:
+                moments.measure(tag, tag + 1, moment, consumer.queue.acks)
+
+    def oldest(self) -> dict[Queue, float]:
+        """When the oldest delivery was made that is not settled, for each queue that has any here."""
+        found: dict[Queue, float] = {}
+        if self._moments is None:
+            return found
+        moment = self._moments.latest
+        for tag, (consumer, _, _) in islice(self._unacked.items(), LOOK_AT_MOST):
+            if consumer.queue not in found:
+                found[consumer.queue] = moment = self._moments.of(tag)
+        if len(self._unacked) > LOOK_AT_MOST:
+            for consumer in self.consumers.values():
+                if consumer.unacked:
+                    found.setdefault(consumer.queue, moment)
+        return found
+
+    def retire(self, consumer: "Consumer") -> None:
+        """It ends; its tag may be used again. What it had counted stays."""
+        del self.consumers[consumer.tag]
+        self.retired = self.retired.plus(consumer.handovers())
+
+    def handovers(self) -> Handovers:
+        """What this session's consumers were handed, all that it ever had."""
+        total = self.retired
+        for consumer in self.consumers.values():
+            total = total.plus(consumer.handovers())
+        return total
+
     def pulled(self, puller: "Consumer", position: int, message: Message) -> int:
         """Number one message that was asked for by basic.get; prefetch does not count it. Returns its delivery tag."""
         tag = self._next_tag
         self._next_tag += 1
         if not puller.no_ack:
             self._unacked[tag] = (puller, position, message)
+            self._note(tag)
         return tag
 
     def withdraw(self, delivery_tag: int, multiple: bool) -> "dict[int, Delivery]":
@@ -153,7 +225,15 @@ class Consumer(Subscriber):
     With the tag ``""`` it stands for the session's basic.get on that queue.
     """
 
-    __slots__ = ("_deliveries", "arguments", "prefetch_count", "queue", "unacked")
+    __slots__ = (
+        "_deliveries",
+        "acked",
+        "arguments",
+        "prefetch_count",
+        "queue",
+        "redelivered",
+        "unacked",
+    )
 
     def __init__(
         self,
@@ -172,6 +252,8 @@ class Consumer(Subscriber):
         self.prefetch_count = prefetch_count
         self.arguments = arguments
         self.unacked = 0
+        self.redelivered = 0
+        self.acked = 0
         self._deliveries = deliveries
 
     @property
@@ -205,7 +287,7 @@ class Consumer(Subscriber):
             self._deliveries.expect(self, self.timeout)
 
     def cancelled(self) -> None:
-        del self._deliveries.consumers[self.tag]  # and the tag may be used again
+        self._deliveries.retire(self)
         self._deliveries.receiver.cancelled(self.tag)
 
     def settled(self, count: int) -> None:
@@ -213,6 +295,21 @@ class Consumer(Subscriber):
         if self.tag:
             self.unacked -= count
             self._deliveries.outstanding -= count
+
+    def handovers(self) -> Handovers:
+        manual, auto = (0, self.delivered) if self.no_ack else (self.delivered, 0)
+        return Handovers(manual, auto, redelivered=self.redelivered, acked=self.acked)
+
+    def statistics(self) -> ConsumerStatistics:
+        return ConsumerStatistics(
+            tag=self.tag,
+            vhost=self.queue.record.vhost,
+            queue=self.queue.name,
+            no_ack=self.no_ack,
+            prefetch_count=self.prefetch_count,
+            unacked=self.unacked,
+            handovers=self.handovers(),
+        )
 
     def wake(self) -> None:
         """Stand in the queue's ring again, if there is credit now."""
@@ -222,3 +319,15 @@ class Consumer(Subscriber):
 
 Delivery = tuple[Consumer, int, Message]
 """An unsettled delivery: whom it was handed to, its position in that consumer's queue, and the message."""
+
+
+def by_consumer(withdrawn: dict[int, Delivery]) -> dict[Consumer, list[int]]:
+    """The positions of deliveries, for each consumer that got them."""
+    groups: dict[Consumer, list[int]] = {}
+    last: Consumer | None = None
+    positions: list[int] = []
+    for consumer, position, _ in withdrawn.values():
+        if consumer is not last:
+            last, positions = consumer, groups.setdefault(consumer, [])
+        positions.append(position)
+    return groups

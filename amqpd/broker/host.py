@@ -24,6 +24,8 @@ class Host:
     agenda: Agenda
     timers: Timers
     windows: "Windows"
+    message_times: bool
+    """Whether queues measure how long messages wait and how long consumers take, unless their rules say otherwise."""
 
     def open_log(self, record: QueueRecord | ExchangeRecord, lane: int = 0) -> QueueLog | None:
         """See :meth:`Store.open_log`."""
@@ -36,7 +38,7 @@ class Host:
         """
         raise NotImplementedError
 
-    def count_dropped(self, reason: str, count: int) -> None:
+    def count_dropped(self, queue: "Queue", reason: str, count: int) -> None:
         """So many messages left a queue, for this reason, without having been acknowledged."""
         raise NotImplementedError
 

@@ -6,8 +6,11 @@ it. A message refers to nothing but octets (it is *acyclic*), so the garbage col
 told so where this is compiled.
 """
 
+from collections.abc import Sequence
+
 from mypy_extensions import mypyc_attr
 
+from amqpd.histogram import Histogram
 from amqpd.wire import properties
 from amqpd.wire.properties import Properties
 from amqpd.wire.tables import Table
@@ -97,3 +100,17 @@ def split_address(address: bytes) -> tuple[str, str]:
     key_at = 1 + address[0]
     exchange = address[1:key_at].decode("utf-8", "surrogateescape")
     return exchange, address[key_at + 1 :].decode("utf-8", "surrogateescape")
+
+
+def observe_sizes(messages: Sequence[Message], octets: int, sizes: Histogram) -> None:
+    """Count how large these are, each with a size of its own; mostly they all belong into one bucket."""
+    least = greatest = len(messages[0].body)
+    for message in messages:
+        size = len(message.body)
+        if size < least:
+            least = size
+        elif size > greatest:
+            greatest = size
+    if not sizes.observe_alike(least, greatest, len(messages), octets):
+        for message in messages:
+            sizes.observe(len(message.body))

@@ -14,10 +14,10 @@ from typing import Literal
 from amqpd.auth.permissions import Access, Operation, TopicOperation
 from amqpd.broker.admission import check_properties, concerns_broker, has_copies, sender_selected, without_bcc
 from amqpd.broker.confirms import Confirms
-from amqpd.broker.consumer import Consumer, Deliveries, Delivery
+from amqpd.broker.consumer import Consumer, Deliveries, Delivery, by_consumer
 from amqpd.broker.exchanges.delayed import Delays, Held
 from amqpd.broker.exchanges.exchange import Exchange
-from amqpd.broker.message import Message, make_message
+from amqpd.broker.message import Message, make_message, observe_sizes
 from amqpd.broker.queues.queue import Queue
 from amqpd.broker.receiver import NOBODY, Receiver
 from amqpd.broker.records import BindingRecord, ExchangeRecord, PolicyRecord, QueueRecord
@@ -37,7 +37,7 @@ class Session:
     """One client's conversation with a virtual host; in AMQP a channel.
 
     ``owner`` is what exclusive queues belong to: the client that opened the session. ``access`` is what its user may
-    do, ``tags`` are those of the user.
+    do, ``tags`` are those of the user. ``number`` tells it from the client's other sessions.
     """
 
     def __init__(
@@ -48,19 +48,29 @@ class Session:
         user: str,
         access: Access,
         tags: Collection[str] = (),
+        number: int = 0,
     ) -> None:
         self.vhost = vhost
         self.receiver = receiver
+        self.number = number
+        self.published = 0
+        self.returned = 0
+        self.dropped = 0
+        self.got_manual = 0
+        self.got_auto = 0
+        self.got_redelivered = 0
+        self.get_empty = 0
         self.prefetch_count = 0
-        self.deliveries = Deliveries(receiver)
+        self.deliveries = Deliveries(receiver, vhost.agenda)
         self.consumers = self.deliveries.consumers
         self.confirms: Confirms | None = None
         self.transaction: Transaction | None = None
         self._owner = owner
-        self._user = user
+        self.user = user
         self._access = access
         self._tags = tags
         self._agenda = vhost.agenda
+        self._sizes = vhost.totals.message_sizes
         self._writable: Exchange | None = None  # where all keys may be published to, since this version of routes
         self._writable_version = 0
         self._reply_queue: Queue | None = None
@@ -92,6 +102,8 @@ class Session:
 
         In a transaction they wait for its commit.
         """
+        count = len(messages)
+        self._sizes.observe(octets // count, count)  # of one header, and so of one size
         if self.transaction is not None:
             self.transaction.publish(route, messages, octets, mandatory, copies)
         else:
@@ -104,8 +116,12 @@ class Session:
         together = self.transaction is None
         for queue in route.queues:
             together = together and not queue.watches
-        if together or len(messages) == 1:
+        if len(messages) == 1:
             self.publish_run(route, messages, octets)
+        elif together:
+            observe_sizes(messages, octets, self._sizes)
+            self._publish(route, messages, octets, mandatory=False, copies=False)
+            self._agenda.settle()
         else:
             for message in messages:
                 self.publish_run(self.route(message.address), (message,), len(message.body))
@@ -133,7 +149,7 @@ class Session:
         PreconditionFailed: it cannot be published like this.
         """
         admitted = self._with_reply_address(message)
-        check_properties(message.header, self._user, "impersonator" in self._tags)
+        check_properties(message.header, self.user, "impersonator" in self._tags)
         if self._access.topics and has_copies(message.header):
             self._authorize_keys("write", message.exchange, sender_selected(message.headers))
         return admitted
@@ -157,10 +173,10 @@ class Session:
         refused: Sequence[int] = ()
         if route.per_message or copies:
             refused = self._publish_each(route, messages, mandatory)
-        elif count := self._enqueue(route.queues, messages, octets, mandatory):
+        elif count := self._enqueue(route.exchange, route.queues, messages, octets, mandatory):
             refused = range(len(messages) - count, len(messages))
         if self.confirms is not None:
-            self.confirms.published(len(messages), self.vhost.store.written != written, refused)
+            self.confirms.published(route.exchange, len(messages), self.vhost.store.written != written, refused)
 
     def _publish_each(self, route: Route, messages: Sequence[Message], mandatory: bool) -> list[int]:
         """Publish messages whose route is not that of their address alone. Returns which were refused."""
@@ -169,28 +185,37 @@ class Session:
         refused = []
         for number, message in enumerate(map(without_bcc, messages)):
             queues = router.queues_for(route, message, keys)
-            if self._enqueue(queues, (message,), len(message.body), mandatory):
+            if self._enqueue(route.exchange, queues, (message,), len(message.body), mandatory):
                 refused.append(number)
                 route.exchange.take_back(message)
         return refused
 
-    def _enqueue(self, queues: Sequence[Sink], messages: Sequence[Message], octets: int, mandatory: bool) -> int:
+    def _enqueue(
+        self, exchange: Exchange, queues: Sequence[Sink], messages: Sequence[Message], octets: int, mandatory: bool
+    ) -> int:
         """Returns how many of the messages, the last ones, some queue has refused."""
         totals = self.vhost.totals
-        totals.messages_published += len(messages)
+        published = len(messages)
+        totals.messages_published += published
+        exchange.published += published
+        self.published += published
         refused = 0
         if queues:
-            totals.messages_routed += len(messages) * len(queues)  # each queue's counts, as in RabbitMQ
+            totals.messages_routed += published * len(queues)  # each queue's counts, as in RabbitMQ
             for queue in queues:
                 count = queue.enqueue(messages, octets)
                 if count > refused:
                     refused = count
-        elif mandatory:
-            totals.messages_unroutable_returned += len(messages)
+            return refused
+        exchange.count_unroutable(mandatory, published)
+        if mandatory:
+            totals.messages_unroutable_returned += published
+            self.returned += published
             for message in messages:
                 self.receiver.returned(message, NoRoute.code, NoRoute.name)
         else:
-            totals.messages_unroutable_dropped += len(messages)
+            totals.messages_unroutable_dropped += published
+            self.dropped += published
         return refused
 
     def select_confirms(self) -> None:
@@ -228,8 +253,9 @@ class Session:
 
     def cancel(self, consumer_tag: str) -> None:
         """End a consumer; what it has unacked stays the session's. A tag that is not there is fine."""
-        consumer = self.consumers.pop(consumer_tag, None)
+        consumer = self.consumers.get(consumer_tag)
         if consumer is not None:
+            self.deliveries.retire(consumer)
             consumer.queue.unsubscribe(consumer)
             self.vhost.unsubscribed(consumer.queue)
             self._agenda.settle()
@@ -244,8 +270,12 @@ class Session:
         got = source.get(no_ack)
         self._agenda.settle()
         if got is None:
+            self.get_empty += 1
             return None
         position, message, redelivered = got
+        self.got_auto += no_ack
+        self.got_manual += not no_ack
+        self.got_redelivered += redelivered
         puller = Consumer("", source, self.deliveries, no_ack)
         return self.deliveries.pulled(puller, position, message), redelivered, message, source.ready
 
@@ -282,7 +312,10 @@ class Session:
 
     def complete(self, delivery_tag: int, multiple: bool = False) -> None:
         """The delivery is done with (basic.ack). PreconditionFailed: an unknown delivery tag, here and below."""
-        self._settle(self.deliveries.withdraw(delivery_tag, multiple), self._complete)
+        withdrawn = self.deliveries.withdraw(delivery_tag, multiple)
+        if withdrawn:
+            self.deliveries.measure(withdrawn, next(iter(withdrawn)))
+        self._settle(withdrawn, self._complete)
 
     def complete_each(self, delivery_tags: Sequence[int]) -> None:
         """The same for several, one by one; those before an unknown one are done with."""
@@ -290,6 +323,8 @@ class Session:
         try:
             self.deliveries.withdraw_each(delivery_tags, withdrawn)
         finally:
+            if withdrawn:
+                self.deliveries.measure(withdrawn, min(withdrawn))
             self._settle(withdrawn, self._complete)
 
     def requeue(self, delivery_tag: int, multiple: bool = False) -> None:
@@ -313,8 +348,10 @@ class Session:
             self._agenda.settle()
 
     def _complete(self, withdrawn: dict[int, Delivery]) -> None:
-        settled = _by_consumer(withdrawn)
+        settled = by_consumer(withdrawn)
+        self.deliveries.acked += len(withdrawn)
         for consumer, positions in settled.items():
+            consumer.acked += len(positions)
             consumer.queue.complete(positions)
         self._credit(settled)
 
@@ -322,7 +359,7 @@ class Session:
         messages: dict[Consumer, list[Message]] = {consumer: [] for consumer, _, _ in withdrawn.values()}
         for consumer, _, message in withdrawn.values():
             messages[consumer].append(message)
-        settled = _by_consumer(withdrawn)
+        settled = by_consumer(withdrawn)
         for consumer, positions in settled.items():
             consumer.queue.discard(positions, messages[consumer])
         self._credit(settled)
@@ -522,7 +559,7 @@ class Session:
 
     def _check_tag(self, *tags: str) -> None:
         if self._closed or not set(tags) & set(self._tags):
-            raise AccessRefused(f"access to policies in vhost '{self.vhost.name}' refused for user '{self._user}'")
+            raise AccessRefused(f"access to policies in vhost '{self.vhost.name}' refused for user '{self.user}'")
 
     # Its end
 
@@ -558,7 +595,7 @@ class Session:
     def _authorize(self, operation: Operation, kind: str, name: str) -> None:
         if not self._access.allows(operation, name):
             raise AccessRefused(
-                f"access to {kind} '{name}' in vhost '{self.vhost.name}' refused for user '{self._user}'"
+                f"access to {kind} '{name}' in vhost '{self.vhost.name}' refused for user '{self.user}'"
             )
 
     def _authorize_keys(self, operation: TopicOperation, exchange: str, routing_keys: Iterable[str]) -> None:
@@ -570,20 +607,8 @@ class Session:
             if not self._access.allows_topic(operation, exchange, key):
                 raise AccessRefused(
                     f"access to topic '{key}' in exchange '{exchange}' in vhost '{self.vhost.name}' refused for user "
-                    f"'{self._user}'"
+                    f"'{self.user}'"
                 )
-
-
-def _by_consumer(withdrawn: dict[int, Delivery]) -> dict[Consumer, list[int]]:
-    """The positions of deliveries, for each consumer that got them."""
-    groups: dict[Consumer, list[int]] = {}
-    last: Consumer | None = None
-    positions: list[int] = []
-    for consumer, position, _ in withdrawn.values():
-        if consumer is not last:
-            last, positions = consumer, groups.setdefault(consumer, [])
-        positions.append(position)
-    return groups
 
 
 def _state_of(queue: Queue) -> tuple[str, int, int]:

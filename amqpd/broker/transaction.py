@@ -22,6 +22,16 @@ class Transaction:
         self._publishes: list[tuple[Route, Sequence[Message], int, bool, bool]] = []
         self._settlements: list[tuple[Settlement, dict[int, Delivery]]] = []
 
+    @property
+    def publishes(self) -> int:
+        """How many messages wait for the commit."""
+        return sum(len(messages) for _, messages, _, _, _ in self._publishes)
+
+    @property
+    def settlements(self) -> int:
+        """How many settled deliveries do."""
+        return sum(len(withdrawn) for _, withdrawn in self._settlements)
+
     def publish(
         self, route: Route, messages: Sequence[Message], octets: int, mandatory: bool, copies: bool = False
     ) -> None:

@@ -121,7 +121,7 @@ class Model(RuleBasedStateMachine):
         self.coming: list[tuple[str, list[Letter]]] = []  # where to
         self.dead: deque[tuple[Line, Letter, str]] = deque()  # where from, and why
         self.dying: list[tuple[str, Letter]] = []  # the next of those, where to
-        self.dropped: Counter[str] = Counter()
+        self.dropped: Counter[tuple[str, str, bool]] = Counter()
 
     def make_broker(self) -> Broker:
         raise NotImplementedError
@@ -226,7 +226,7 @@ class Model(RuleBasedStateMachine):
                 self.check_nobody_waits(line)
             for letter in letters:
                 line.drop(letter, reason, now)
-        self.dropped[reason] += len(letters)
+        self.dropped["classic", reason, line.dead_letter_exchange is not None] += len(letters)
         if line.dead_letter_exchange is not None:
             self.dead += [(line, letter, reason) for letter in letters]
 

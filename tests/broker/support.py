@@ -122,6 +122,7 @@ class Crew(Subscriber):
     def deliver(self, positions: Sequence[int], messages: Sequence[Message], redelivered: bool) -> None:
         assert len(positions) == len(messages)
         self.credits -= len(messages)
+        self.delivered += len(messages)
         self.positions += positions
         self.runs.append([told(message, redelivered) for message in messages])
 
@@ -255,6 +256,7 @@ class BareHost(Host):
         self.clock = HandClock()
         self.timers = Timers(self.clock, self.agenda)
         self.windows = Windows()
+        self.message_times = True
         self.log = log
         self.dead: list[tuple[str, str]] = []
         self.dropped: list[tuple[str, int]] = []
@@ -266,7 +268,7 @@ class BareHost(Host):
     def dead_letter(self, queue: Queue, reason: str, messages: Sequence[Message]) -> None:
         self.dead += [(reason, message.body.decode()) for message in messages]
 
-    def count_dropped(self, reason: str, count: int) -> None:
+    def count_dropped(self, queue: Queue, reason: str, count: int) -> None:
         self.dropped.append((reason, count))
 
     def expire(self, queue: Queue) -> None:

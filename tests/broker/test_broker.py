@@ -69,7 +69,7 @@ def test_who_leaves_leaves_nothing_behind(broker: Broker) -> None:
     vhost = broker.vhosts["/"]
     statistics = broker.statistics()
     assert (statistics.connections, statistics.channels, statistics.consumers) == (0, 0, 0)
-    assert statistics.exchanges == before.exchanges
+    assert len(statistics.exchanges) == len(before.exchanges)
     assert list(vhost.queues) == ["shared"]
     assert (vhost._owned, vhost._bindings_to) == ({}, {})
     assert vhost.queues["shared"]._turns.ring == type(vhost.queues["shared"]._turns.ring)()
@@ -85,7 +85,7 @@ def test_the_broker_counts_what_there_is(broker: Broker) -> None:
     peer.session.consume("q")
     statistics = broker.statistics()
     assert (statistics.connections, statistics.channels, statistics.consumers) == (1, 2, 2)
-    assert statistics.exchanges == 8  # the default one, six amq.*, and x
+    assert len(statistics.exchanges) == 8  # the default one, six amq.*, and x
 
 
 def test_the_broker_counts_messages(broker: Broker) -> None:

@@ -2,9 +2,15 @@
 
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.confirms import Confirms
+from amqpd.broker.exchanges.exchange import Exchange, FanoutExchange
 from amqpd.broker.receiver import Mailbox
+from amqpd.broker.records import ExchangeRecord
 from amqpd.broker.totals import Totals
-from tests.broker.support import Disk
+from tests.broker.support import BareHost, Disk
+
+
+def exchange(name: str) -> Exchange:
+    return FanoutExchange(ExchangeRecord("/", name, "fanout"), BareHost())
 
 
 class Publisher:
@@ -12,15 +18,16 @@ class Publisher:
 
     def __init__(self) -> None:
         self.mailbox, self.disk, self.agenda, self.totals = Mailbox(), Disk(), Agenda(), Totals()
+        self.exchange = exchange("x")
         self.confirms = Confirms(self.mailbox, self.disk, self.agenda, self.totals)
 
     def transient(self, count: int = 1) -> None:
-        self.confirms.published(count, stored=False)
+        self.confirms.published(self.exchange, count, stored=False)
         self.agenda.settle()
 
     def persistent(self, count: int = 1) -> None:
         self.disk.written += count
-        self.confirms.published(count, stored=True)
+        self.confirms.published(self.exchange, count, stored=True)
         self.agenda.settle()
 
     def durable(self, watermark: int) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amqpd.broker.agenda import Agenda
 from amqpd.broker.consumer import UNLIMITED, Consumer, Deliveries, Delivery
 from amqpd.broker.receiver import Mailbox
 from amqpd.errors import PreconditionFailed
@@ -15,7 +16,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.mailbox = Mailbox()
-        self.deliveries = Deliveries(self.mailbox)
+        self.deliveries = Deliveries(self.mailbox, Agenda())
         self.queue = BareQueue().queue
 
     def consumer(self, tag: str = "c", no_ack: bool = False, prefetch_count: int = 0) -> Consumer:

@@ -146,7 +146,7 @@ def test_what_multiplies_does_so_a_part_at_a_time(peer: Peer, tick: Tick) -> Non
         peer.declare(f"q{number}", x_max_length=0, x_dead_letter_exchange="amq.fanout")
         peer.session.bind(f"q{number}", "amq.fanout")
     peer.session.publish("amq.fanout", "", b"a")
-    dropped = peer.session.vhost.totals.messages_dropped["maxlen"]
+    dropped = peer.session.vhost.totals.messages_dropped["classic", "maxlen", True]
     assert 8 < dropped < 10_000
     tick(0)
-    assert peer.session.vhost.totals.messages_dropped["maxlen"] > dropped
+    assert peer.session.vhost.totals.messages_dropped["classic", "maxlen", True] > dropped

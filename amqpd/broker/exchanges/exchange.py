@@ -13,6 +13,7 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues.queue import Queue
 from amqpd.broker.records import BindingRecord, ExchangeRecord
 from amqpd.broker.sink import Sink
+from amqpd.broker.statistics import UNROUTABLE, ExchangeStatistics
 from amqpd.wire.tables import Table, encode_table
 
 BindingKey = tuple[str, str, str, bytes]
@@ -53,6 +54,9 @@ class Exchange:
         self.name = record.name
         self.policy: Table = {}
         self.bindings: dict[BindingKey, Binding] = {}
+        self.published = 0
+        self.confirmed = 0
+        self._unroutable = [0] * len(UNROUTABLE)
         self._deduplicator = deduplicator_of(record.arguments, host.timers.now)
         if self._deduplicator is not None:
             self.per_message = True
@@ -94,6 +98,22 @@ class Exchange:
         """A queue has refused a message that came through here: it will come again, and is no duplicate then."""
         if self._deduplicator is not None:
             self._deduplicator.forget(message)
+
+    def count_unroutable(self, returned: bool, count: int) -> None:
+        """So many messages that were published here have reached no queue."""
+        outcome = "returned" if returned else "dropped"
+        self._unroutable[UNROUTABLE.index((outcome, "no_match" if self.bindings else "no_bindings"))] += count
+
+    def statistics(self) -> ExchangeStatistics:
+        return ExchangeStatistics(
+            vhost=self.record.vhost,
+            name=self.name,
+            type=self.record.type,
+            bindings=len(self.bindings),
+            published=self.published,
+            confirmed=self.confirmed,
+            unroutable=tuple(self._unroutable),
+        )
 
     def match(self, routing_key: str, message: Message | None) -> "Iterable[Sink | Exchange]":
         """Where a message goes from here. One destination may come up more than once.

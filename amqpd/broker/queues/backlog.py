@@ -4,14 +4,19 @@ What was never handed out lies in ``ready``, in order; see ready.py. What came b
 position. Since messages are handed out from the front only, all that comes back is older than all that is ready: it
 goes first, it is exactly what must be marked redelivered, and requeueing to the original position is a push on the
 heap.
+
+How long messages wait costs those nothing that do not: what comes and is handed out with the same input is not noted.
+What is left then is noted as waiting since that moment (:meth:`Backlog.mark`), all of it at once.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 
 from amqpd.broker.message import Message
+from amqpd.broker.moments import RESOLUTION_S, Moments
 from amqpd.broker.queues.ready import MESSAGE_OVERHEAD, Ready, Windows
 from amqpd.broker.store import QueueLog
+from amqpd.histogram import Histogram
 
 NO_RETURNS: Mapping[int, int] = {}
 
@@ -20,14 +25,19 @@ class Backlog:
     """The messages of a queue that can be handed out: at once if ``ready.in_memory`` or ``returned`` has any.
 
     With a ``log``, it starts with what is kept there; ``durable``: persistent messages shall survive. ``arrived`` is
-    called when a page of the log has come that was waited for.
+    called when a page of the log has come that was waited for. ``moment`` is now; see agenda.py. ``returned`` has
+    positions, messages, and since when they are back. Since when a position waits that is below ``marked`` is known.
     """
 
-    __slots__ = ("_log", "_returned_octets", "ready", "returned")
+    __slots__ = ("_log", "_moments", "_returned_octets", "marked", "ready", "returned")
 
-    def __init__(self, log: QueueLog | None, durable: bool, windows: Windows, arrived: Callable[[], None]) -> None:
+    def __init__(
+        self, log: QueueLog | None, durable: bool, windows: Windows, arrived: Callable[[], None], moment: float
+    ) -> None:
         self.ready = Ready(log, durable, windows, arrived)
-        self.returned: list[tuple[int, Message]] = []
+        self.returned: list[tuple[int, Message, float]] = []
+        self.marked = self.ready.next
+        self._moments = Moments(moment)
         self._returned_octets = 0
         self._log = log
 
@@ -58,9 +68,44 @@ class Backlog:
         """New messages, which have one header in common, and bodies of ``octets`` in all."""
         self.ready.extend(messages, octets)
 
-    def give_back(self, position: int, message: Message) -> None:
+    def mark(self, moment: float) -> None:
+        """What is ready has not been taken with the input of this moment: from now on it waits."""
+        following = self.ready.next
+        if following > self.marked:
+            self._moments.note(self.marked, moment)
+            self.marked = following
+
+    def measure(self, positions: Sequence[int], moment: float, histogram: Histogram) -> None:
+        """These were taken, the first of which was waiting: observe for how long they were."""
+        moments = self._moments
+        first, stop = positions[0], positions[-1] + 1
+        if moments.begin <= first and stop <= moments.end and stop <= self.marked:
+            if moment - moments.since > RESOLUTION_S:
+                histogram.observe(moment - moments.since, len(positions))
+        elif stop - first == len(positions):
+            moments.measure(first, min(stop, self.marked), moment, histogram)
+            moments.forget(stop)
+        else:
+            for position in positions:
+                moments.measure(position, min(position + 1, self.marked), moment, histogram)
+
+    def since(self, moment: float) -> float | None:
+        """Since when the message that is taken next has been ready. None: there is none."""
+        if self.returned:
+            return self.returned[0][2]
+        if not self.ready:
+            return None
+        first = self.ready.first
+        return self._moments.of(first) if first < self.marked else moment
+
+    @property
+    def in_memory(self) -> tuple[int, int]:
+        """Of how many messages that are ready, and of how many octets in their bodies, the store has no need."""
+        return len(self.ready.in_memory) + len(self.returned), self.ready.octets_in_memory + self._returned_octets
+
+    def give_back(self, position: int, message: Message, moment: float) -> None:
         """A message that was taken is ready again, at its old place."""
-        heappush(self.returned, (position, message))
+        heappush(self.returned, (position, message, moment))
         self._returned_octets += len(message.body)
 
     def first(self) -> Message | None:
@@ -83,7 +128,7 @@ class Backlog:
         positions: list[int] = []
         messages: list[Message] = []
         while returned and len(messages) < limit and room > 0:
-            position, message = heappop(returned)
+            position, message, _ = heappop(returned)
             positions.append(position)
             messages.append(message)
             octets = len(message.body)
@@ -108,12 +153,12 @@ class Backlog:
 
     def among(self, positions: Iterable[int]) -> set[int]:
         """Which of these positions of messages that are not settled are ready: the others were taken."""
-        returned = {position for position, _ in self.returned}
+        returned = {position for position, _, _ in self.returned}
         return {position for position in positions if position in returned or position >= self.ready.first}
 
     def clear(self) -> None:
         """All are gone."""
-        positions = [position for position, _ in self.returned]
+        positions = [position for position, _, _ in self.returned]
         self.returned.clear()
         self._returned_octets = 0
         start, stop = self.ready.clear()

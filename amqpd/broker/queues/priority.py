@@ -16,10 +16,14 @@ from amqpd.broker.message import Message
 from amqpd.broker.queues.backlog import Backlog
 from amqpd.broker.queues.ready import Windows
 from amqpd.broker.store import QueueLog
+from amqpd.histogram import Histogram
 from amqpd.wire.properties import priority
 
 LANE_BITS = 8
 LANE_MASK = (1 << LANE_BITS) - 1
+
+EVERY_POSITION = 1 << 62
+"""Above all positions: the lanes know which of theirs have been waiting."""
 
 
 class PriorityBacklog(Backlog):
@@ -34,6 +38,7 @@ class PriorityBacklog(Backlog):
         durable: bool,
         windows: Windows,
         arrived: Callable[[], None],
+        moment: float,
     ) -> None:
         def lane_arrived(number: int) -> None:
             self._changed(number)
@@ -41,9 +46,11 @@ class PriorityBacklog(Backlog):
 
         # The base's own ready and returned are the lane's that is next: there is no other.
         self._lanes = [
-            Backlog(open_log(lane), durable, windows, partial(lane_arrived, lane)) for lane in range(highest + 1)
+            Backlog(open_log(lane), durable, windows, partial(lane_arrived, lane), moment)
+            for lane in range(highest + 1)
         ]
         self._busy = 0  # bit n: lane n has something
+        self.marked = EVERY_POSITION
         for number in range(highest + 1):
             self._changed(number)
 
@@ -82,9 +89,26 @@ class PriorityBacklog(Backlog):
         self._lanes[number].extend(messages, octets)
         self._changed(number)
 
-    def give_back(self, position: int, message: Message) -> None:
+    def mark(self, moment: float) -> None:
+        for lane in self._busy_lanes():
+            lane.mark(moment)
+
+    def measure(self, positions: Sequence[int], moment: float, histogram: Histogram) -> None:
+        lane = self._lanes[positions[0] & LANE_MASK]  # whoever takes messages gets them from one
+        if positions[0] >> LANE_BITS < lane.marked:
+            lane.measure([position >> LANE_BITS for position in positions], moment, histogram)
+
+    def since(self, moment: float) -> float | None:
+        return min((since for lane in self._busy_lanes() if (since := lane.since(moment)) is not None), default=None)
+
+    @property
+    def in_memory(self) -> tuple[int, int]:
+        lanes = [lane.in_memory for lane in self._busy_lanes()]
+        return sum(messages for messages, _ in lanes), sum(octets for _, octets in lanes)
+
+    def give_back(self, position: int, message: Message, moment: float) -> None:
         number = position & LANE_MASK
-        self._lanes[number].give_back(position >> LANE_BITS, message)
+        self._lanes[number].give_back(position >> LANE_BITS, message, moment)
         self._changed(number)
 
     def first(self) -> Message | None:

@@ -6,6 +6,9 @@ rules (arguments and policies, see rules.py) and a message without an expiration
 
 Time: a message that can expire is kept as a :class:`TimedMessage`, and looked at when it is the first, as in RabbitMQ:
 one that has expired behind another that has not stays, and counts. So a queue needs one timer, for its first message.
+
+Counters are plain ints. How long messages wait and consumers take is observed only where it is more than no time; what
+is missing in those histograms took none.
 """
 
 from collections.abc import Sequence
@@ -26,9 +29,10 @@ from amqpd.broker.queues.turns import Turns
 from amqpd.broker.queues.unused import Unused
 from amqpd.broker.records import QueueRecord
 from amqpd.broker.sink import Sink
-from amqpd.broker.statistics import QueueStatistics
+from amqpd.broker.statistics import Handovers, QueueStatistics
 from amqpd.broker.timers import Timer, Timers
 from amqpd.errors import AccessRefused
+from amqpd.histogram import TIMES_S, Histogram
 
 EXPIRED, MAXLEN, REJECTED, DELIVERY_LIMIT = "expired", "maxlen", "rejected", "delivery_limit"
 """Why a message leaves without having been acknowledged: the reasons that x-death gives."""
@@ -39,6 +43,8 @@ that is at it may tell basic.get that it is empty."""
 
 EVERYTHING = 1 << 62
 
+NOT_BLOCKED = -1.0
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Queue(Sink):
@@ -46,13 +52,17 @@ class Queue(Sink):
 
     ``owner`` is the connection an exclusive queue belongs to, as an opaque object. ``volatile`` marks the queue behind
     a direct reply-to consumer: it can be published to and probed, but is nobody's to list, bind or consume from. A
-    queue that was kept starts with its messages.
+    queue that was kept starts with its messages. ``waits`` and ``acks`` are how long messages waited and how long
+    consumers took, what is beyond the first bucket; None: it is not measured.
     """
 
     __slots__ = (
         "_agenda",
         "_backlog",
+        "_blocked_s",
+        "_blocked_since",
         "_deduplicator",
+        "_gone_auto",
         "_has_lanes",
         "_host",
         "_inspects",
@@ -63,8 +73,12 @@ class Queue(Sink):
         "_turns",
         "_unused",
         "acked",
+        "acks",
         "active",
         "delivered",
+        "get_empty",
+        "got_auto",
+        "got_manual",
         "name",
         "owner",
         "published",
@@ -75,6 +89,7 @@ class Queue(Sink):
         "subscribers",
         "unacked",
         "volatile",
+        "waits",
     )
 
     def __init__(
@@ -96,9 +111,17 @@ class Queue(Sink):
         self.active: Subscriber | None = None  # the one that gets all, if single_active
         self.unacked = 0
         self.published = 0
-        self.delivered = 0
+        self.delivered = 0  # in whatever way; the next two are among them, and redelivered
+        self.got_manual = 0
+        self.got_auto = 0
         self.redelivered = 0
+        self.get_empty = 0
         self.acked = 0
+        self.waits: Histogram | None = None
+        self.acks: Histogram | None = None
+        self._gone_auto = 0  # delivered to consumers without acknowledgements that are gone
+        self._blocked_s = 0.0
+        self._blocked_since = NOT_BLOCKED
         self._agenda = host.agenda
         self._host = host
         self._backlog = self._make_backlog()
@@ -116,12 +139,13 @@ class Queue(Sink):
     def _make_backlog(self) -> Backlog:
         record, host = self.record, self._host
         arrived = partial(self._agenda.schedule, self)
+        durable, windows, moment = record.survives, host.windows, self._agenda.moment
         if self.volatile:
-            return Backlog(None, False, host.windows, arrived)
+            return Backlog(None, False, windows, arrived, moment)
         highest = record.arguments.get("x-max-priority")
         if isinstance(highest, int):
-            return PriorityBacklog(highest, partial(host.open_log, record), record.survives, host.windows, arrived)
-        return Backlog(host.open_log(record), record.survives, host.windows, arrived)
+            return PriorityBacklog(highest, partial(host.open_log, record), durable, windows, arrived, moment)
+        return Backlog(host.open_log(record), durable, windows, arrived, moment)
 
     def __str__(self) -> str:
         return f"queue '{self.name}' in vhost '{self.record.vhost}'"
@@ -148,6 +172,11 @@ class Queue(Sink):
         self._settles = self._settles or rules.delivery_limit is not None
         self._inspects = self._has_lanes or self._timed or rules.delivery_limit is not None or bool(self._returns)
         self._unused.limit(rules.expires)
+        measured = self._host.message_times if rules.message_times is None else rules.message_times
+        if not measured:
+            self.waits = self.acks = None
+        elif self.waits is None:
+            self.waits, self.acks = Histogram(TIMES_S), Histogram(TIMES_S)
         self._drop_head()
         if self._timed:  # and there may be another first one now
             self._agenda.schedule(self)
@@ -161,6 +190,8 @@ class Queue(Sink):
         self.published += len(messages)
         if self._turns.ring:
             self._agenda.schedule(self)
+        else:
+            self._leave()
         return 0
 
     def _enqueue_watched(self, messages: Sequence[Message], octets: int) -> int:
@@ -201,6 +232,8 @@ class Queue(Sink):
         self.published += len(messages)
         if self._turns.ring:
             self.perform(now - 1)
+        else:
+            self._leave()
 
     def _take_what_fits(self, messages: Sequence[Message], size: int, now: int) -> int:
         """Take in messages as long as there is room for them. Returns how many were refused."""
@@ -238,7 +271,7 @@ class Queue(Sink):
                 return
             self._returns[position] = returns
             self._backlog.note_returns(position, returns)
-        self._backlog.give_back(position, message)
+        self._backlog.give_back(position, message, self._agenda.moment)
         self._drop_head()
         if self._turns.ring or self._timed:
             self._agenda.schedule(self)
@@ -281,8 +314,24 @@ class Queue(Sink):
                 positions, messages, redelivered = ready.take(credit, room)
             self._count_out(positions, redelivered, subscriber.no_ack)
             subscriber.deliver(positions, messages, redelivered)
+        if ready.in_memory or ready.paged or returned:
+            self._leave()
         if self._timed:
             self._set_timer()
+
+    def _leave(self) -> None:
+        """Nobody takes what is ready, for now: from this moment on it waits, if it did not already."""
+        moment, backlog = self._agenda.moment, self._backlog
+        if self._has_lanes or backlog.ready.next > backlog.marked:
+            backlog.mark(moment)
+        if self._blocked_since == NOT_BLOCKED and self.subscribers and not self._turns.ring:
+            self._blocked_since = moment
+
+    def _unblock(self) -> None:
+        """Consumers can take messages again, or there are none."""
+        if self._blocked_since != NOT_BLOCKED:
+            self._blocked_s += self._agenda.moment - self._blocked_since
+            self._blocked_since = NOT_BLOCKED
 
     def get(self, no_ack: bool) -> tuple[int, Message, bool] | None:
         """Take the first ready message: its position, itself, and whether it is a redelivery."""
@@ -295,10 +344,15 @@ class Queue(Sink):
             positions, messages, redelivered = self._take(1, 1, now)
             if messages:
                 self._count_out(positions, redelivered, no_ack)
+                self.got_auto += no_ack
+                self.got_manual += not no_ack
                 if self._timed:  # the next one is the first now
                     self._drop_expired(now)
                     self._set_timer()
+                if not self.ready:
+                    self._unblock()
                 return positions[0], messages[0], redelivered
+        self.get_empty += 1
         return None
 
     def _take(self, limit: int, room: int, now: int) -> tuple[Sequence[int], list[Message], bool]:
@@ -346,6 +400,7 @@ class Queue(Sink):
         for position in self._backlog.among(self._returns):
             del self._returns[position]
         self._backlog.clear()
+        self._unblock()
         return count
 
     def _count_out(self, positions: Sequence[int], redelivered: bool, no_ack: bool) -> None:
@@ -353,6 +408,8 @@ class Queue(Sink):
         self.delivered += count
         if redelivered:
             self.redelivered += count
+        elif positions[0] < self._backlog.marked and self.waits is not None:
+            self._backlog.measure(positions, self._agenda.moment, self.waits)
         if not no_ack:
             self.unacked += count
         elif self._settles:
@@ -406,7 +463,9 @@ class Queue(Sink):
         self._bury(positions, messages, reason)
 
     def _bury(self, positions: Sequence[int], messages: Sequence[Message], reason: str) -> None:
-        self._host.count_dropped(reason, len(messages))
+        self._host.count_dropped(self, reason, len(messages))
+        if self._blocked_since != NOT_BLOCKED and not self.ready:
+            self._unblock()
         if self.rules.dead_letter_exchange is not None:
             self._host.dead_letter(self, reason, positions, messages)
 
@@ -441,6 +500,10 @@ class Queue(Sink):
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self.subscribers.remove(subscriber)
+        if subscriber.no_ack:
+            self._gone_auto += subscriber.delivered
+        if not self.subscribers:
+            self._unblock()
         self._unused.touch()
         self._turns.remove(subscriber)
         if subscriber is self.active:
@@ -455,6 +518,8 @@ class Queue(Sink):
             self._let_in(subscriber)
 
     def _let_in(self, subscriber: Subscriber) -> None:
+        if self._blocked_since != NOT_BLOCKED:
+            self._unblock()
         self._turns.add(subscriber)
         self._agenda.schedule(self)
 
@@ -465,6 +530,8 @@ class Queue(Sink):
     def dissolve(self) -> list[Subscriber]:
         """The queue is deleted: its messages and consumers go. Returns the consumers that it had."""
         self.exists = False
+        self._unblock()
+        self._gone_auto = self._consumed_auto()
         gone, self.subscribers = self.subscribers, []
         self.active = None
         self._backlog.drop()
@@ -477,17 +544,45 @@ class Queue(Sink):
         """The broker stops: the log learns what was never handed out."""
         self._backlog.close()
 
-    def statistics(self) -> QueueStatistics:
+    def handovers(self) -> Handovers:
+        """What was handed to clients, and what they have acknowledged."""
+        consumed_auto = self._consumed_auto()
+        return Handovers(
+            consume_manual=self.delivered - consumed_auto - self.got_manual - self.got_auto,
+            consume_auto=consumed_auto,
+            get_manual=self.got_manual,
+            get_auto=self.got_auto,
+            get_empty=self.get_empty,
+            redelivered=self.redelivered,
+            acked=self.acked,
+        )
+
+    def _consumed_auto(self) -> int:
+        return self._gone_auto + sum(subscriber.delivered for subscriber in self.subscribers if subscriber.no_ack)
+
+    def statistics(self, unacked_since: float | None = None) -> QueueStatistics:
+        """A snapshot. ``unacked_since``: when the oldest delivery was made that is not settled, which sessions know."""
+        now = self._agenda.moment
+        ready_since = self._backlog.since(now)
+        in_memory, in_memory_octets = self._backlog.in_memory
+        blocked_s = 0.0 if self._blocked_since == NOT_BLOCKED else now - self._blocked_since
         return QueueStatistics(
             vhost=self.record.vhost,
             name=self.name,
+            type=self.record.type,
             durable=self.record.durable,
+            exclusive=self.record.exclusive,
             ready=self.ready,
+            ready_bytes=self.ready_bytes,
+            ready_in_memory=in_memory,
+            ready_in_memory_bytes=in_memory_octets,
             unacked=self.unacked,
             consumers=len(self.subscribers),
             published=self.published,
-            delivered=self.delivered,
-            redelivered=self.redelivered,
-            acked=self.acked,
-            ready_bytes=self.ready_bytes,
+            handovers=self.handovers(),
+            ready_age_s=None if ready_since is None else max(now - ready_since, 0.0),
+            unacked_age_s=None if unacked_since is None else max(now - unacked_since, 0.0),
+            waits=None if self.waits is None else self.waits.distribution_among(self.delivered - self.redelivered),
+            acks=None if self.acks is None else self.acks.distribution_among(self.acked),
+            blocked_s=self._blocked_s + blocked_s,
         )

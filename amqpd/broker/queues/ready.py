@@ -93,6 +93,11 @@ class Ready:
         return len(self.in_memory) + self.paged
 
     @property
+    def octets_in_memory(self) -> int:
+        """Those of the bodies in memory."""
+        return self._resident - MESSAGE_OVERHEAD * len(self.in_memory)
+
+    @property
     def first(self) -> int:
         """A position before which there are none any more."""
         if self.in_memory:
@@ -215,7 +220,7 @@ class Ready:
         if page.stop >= self.next:
             # That was all. What the log could not read any more (it has said so) is not there.
             self.paged = 0
-            self.octets = self._resident - MESSAGE_OVERHEAD * len(self.in_memory)
+            self.octets = self.octets_in_memory
 
     def _forget_reading(self) -> None:
         self._generation += 1

@@ -34,7 +34,8 @@ class QueueRules:
     """Times in milliseconds, sizes in octets of bodies; None: no such rule.
 
     ``max_length`` and ``max_length_bytes`` are about ready messages. ``expires`` is how long the queue may be unused.
-    ``delivery_limit`` is how often a message may come back before it is dropped.
+    ``delivery_limit`` is how often a message may come back before it is dropped. ``message_times`` is whether it is
+    measured how long messages wait and how long consumers take; None: as the broker does it.
     """
 
     message_ttl: int | None = None
@@ -47,6 +48,7 @@ class QueueRules:
     delivery_limit: int | None = None
     consumer_timeout: int | None = None
     consumer_timeout_action: TimeoutAction = TimeoutAction.REQUEUE
+    message_times: bool | None = None
 
     @property
     def limited(self) -> bool:
@@ -65,7 +67,7 @@ PLAIN = QueueRules()
 SMALLER = ("message-ttl", "expires", "max-length", "max-length-bytes", "delivery-limit", "consumer-timeout")
 """Settings of which the smaller one holds."""
 
-OTHERS = ("overflow", "dead-letter-exchange", "dead-letter-routing-key", "consumer-timeout-action")
+OTHERS = ("overflow", "dead-letter-exchange", "dead-letter-routing-key", "consumer-timeout-action", "message-times")
 """Settings of which the argument holds."""
 
 

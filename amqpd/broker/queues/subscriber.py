@@ -12,10 +12,10 @@ class Subscriber:
     """Someone who takes messages from a queue.
 
     Those of a higher ``priority`` come first. ``idle`` is the queue's note that the subscriber had no credit or no room
-    when its turn came and is out of the round until ``Queue.activate``.
+    when its turn came and is out of the round until ``Queue.activate``. ``delivered`` counts what it has taken.
     """
 
-    __slots__ = ("exclusive", "idle", "no_ack", "priority", "tag")
+    __slots__ = ("delivered", "exclusive", "idle", "no_ack", "priority", "tag")
 
     def __init__(self, tag: str, no_ack: bool, exclusive: bool, priority: int = 0) -> None:
         self.tag = tag
@@ -23,6 +23,7 @@ class Subscriber:
         self.exclusive = exclusive
         self.priority = priority
         self.idle = False
+        self.delivered = 0
 
     def credit(self) -> int:
         """How many messages it would take now, by its prefetch."""
@@ -33,7 +34,7 @@ class Subscriber:
         raise NotImplementedError
 
     def deliver(self, positions: Sequence[int], messages: Sequence[Message], redelivered: bool) -> None:
-        """Take these; where acknowledgements are wanted, they come back to the queue by position."""
+        """Take these, and count them; where acknowledgements are wanted, they come back to the queue by position."""
         raise NotImplementedError
 
     def cancelled(self) -> None:

@@ -170,6 +170,7 @@ QUEUE_CHECKS: dict[str, Check] = {
     "x-consumer-timeout": _not_negative,
     # Ours alone.
     "x-consumer-timeout-action": _one_of(tuple(TimeoutAction), "invalid_consumer_timeout_action"),
+    "x-message-times": _boolean,
 }
 
 CONSUMER_CHECKS: dict[str, Check] = {

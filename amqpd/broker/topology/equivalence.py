@@ -14,6 +14,7 @@ EXCHANGE_ARGUMENTS = ("alternate-exchange",)
 _OWN_ARGUMENTS = (
     "x-consumer-timeout",
     "x-consumer-timeout-action",
+    "x-message-times",
     "x-message-deduplication",
     "x-cache-size",
     "x-cache-ttl",

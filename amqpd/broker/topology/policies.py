@@ -60,6 +60,10 @@ def _one_of(*values: str | int) -> Check:
     return lambda value: not isinstance(value, bool) and value in values
 
 
+def _boolean(value: FieldValue) -> bool:
+    return isinstance(value, bool)
+
+
 def _routing_key(value: FieldValue) -> bool:
     return isinstance(value, str) and len(value.encode("utf-8", "surrogateescape")) <= ROUTING_KEY_MAX
 
@@ -99,6 +103,7 @@ SETTINGS: dict[str, Setting] = {
     "expires": Setting(_at_least(1), "queue expiry", operator=True),
     "max-length": Setting(_at_least(0), "maximum length", operator=True),
     "max-length-bytes": Setting(_at_least(0), "maximum length in bytes", operator=True),
+    "message-times": Setting(_boolean, "choice of measuring message times"),  # our own
     "message-ttl": Setting(_at_least(0), "message TTL", operator=True),
     "overflow": Setting(_one_of(*Overflow), "overflow value", operator=True),
     # Without effect here: of replicated queues, streams, plugins, and RabbitMQ 3

@@ -52,8 +52,10 @@ class VHost(Host):
         windows: Windows,
         make_token: Callable[[], str],
         timers: Timers,
+        message_times: bool = True,
     ) -> None:
         self.name = name
+        self.message_times = message_times
         self.exchanges: dict[str, Exchange] = {}
         self.queues: dict[str, Queue] = {}
         self.policies = Policies()
@@ -313,8 +315,8 @@ class VHost(Host):
     def dead_letter(self, queue: Queue, reason: str, positions: Sequence[int], messages: Sequence[Message]) -> None:
         self._dead_letters.add(queue, reason, positions, messages)
 
-    def count_dropped(self, reason: str, count: int) -> None:
-        self.totals.messages_dropped[reason] += count
+    def count_dropped(self, queue: Queue, reason: str, count: int) -> None:
+        self.totals.messages_dropped[queue.record.type, reason, queue.rules.dead_letter_exchange is not None] += count
 
     def expire(self, queue: Queue) -> None:
         self.drop_queue(queue)
