@@ -1,9 +1,8 @@
 """The command ``amqpd``.
 
-It finds the settings, sets up the log and hands over to the daemon, or to a tool of the store. It declares no setting
-of its own: options are made from ``amqpd.config.SETTINGS``, and click passes their text on unread, so that one place
-judges values from all sources. What does the work is imported only where it begins: ``--help`` and a wrong option
-answer at once.
+It finds the settings, sets up the log and hands over to the daemon, or to a tool. It declares no setting of its own:
+options are made from ``amqpd.config.SETTINGS``, and click passes their text on unread, so that one place judges values
+from all sources. What does the work is imported only where it begins: ``--help`` and a wrong option answer at once.
 """
 
 import gc
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import structlog
@@ -37,6 +36,20 @@ class UnusableDefinitions(click.ClickException):
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(["the definitions cannot be imported:", *problems]))
+
+
+class NotStarted(click.ClickException):
+    """Ends ``serve``: with lines for people, or as the last event of a log for machines."""
+
+    def __init__(self, message: str, log_format: str) -> None:
+        super().__init__(message)
+        self._log_format = log_format
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        if self._log_format == "json":
+            structlog.get_logger().error("not_started", reason=self.message)
+        else:
+            super().show(file)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -76,9 +89,38 @@ def serve(config: str | None, **options: str | bool | None) -> None:
     try:
         daemon.run(settings)
     except (CannotListen, StoreUnusable) as error:
-        raise click.ClickException(str(error)) from error
+        raise NotStarted(str(error), settings.log_format) from error
     except DefinitionsUnusable as error:
-        raise UnusableDefinitions(error.problems) from error
+        raise NotStarted(UnusableDefinitions(error.problems).message, settings.log_format) from error
+    except Exception as bug:
+        events.exception("internal_error")
+        raise SystemExit(1) from bug
+
+
+def ping(config: str | None, timeout: float, ready: bool, **options: str | None) -> None:
+    """Tell whether a broker answers at the address that the settings name.
+
+    Nobody logs in. With --ready the broker's metrics port is asked whether it takes clients now: it does not while it
+    drains, and while an alarm ("memory", "disk") blocks publishers.
+
+    \b
+    The exit code is 0 if it does, 1 if it does not, and 2 if the settings cannot be used.
+    """
+    from amqpd.server.listening import shown
+    from amqpd.server.ping import NoAnswer, ask_ready, ask_who
+
+    settings = _load(config, **options).settings
+    host, port = (settings.metrics_host, settings.metrics_port) if ready else (settings.host, settings.port)
+    where = shown((host, port))
+    try:
+        if not ready:
+            click.echo(f"{where}: {ask_who(host, port, timeout)}")
+        elif reasons := ask_ready(host, port, timeout):
+            raise click.ClickException(f"{where}: not ready: {', '.join(reasons)}")
+        else:
+            click.echo(f"{where}: ready")
+    except NoAnswer as error:
+        raise click.ClickException(f"{where}: {error}") from error
 
 
 @main.group()
@@ -241,7 +283,7 @@ def _options(settings: Iterable[Setting]) -> list[click.Parameter]:
 
 def _option(setting: Setting) -> click.Option:
     return click.Option(
-        [setting.option],
+        [f"{setting.option}/{setting.opposite}" if setting.is_flag else setting.option],
         is_flag=setting.is_flag,
         default=None,
         metavar=None if setting.is_flag else setting.metavar,
@@ -273,6 +315,20 @@ def _add(
 
 
 _add(main, serve, SETTINGS.values())
+_add(
+    main,
+    ping,
+    [SETTINGS[key] for key in ("host", "port", "metrics_host", "metrics_port")],
+    click.Option(["--ready"], is_flag=True, help="ask whether it takes clients now"),
+    click.Option(
+        ["--timeout"],
+        type=click.FloatRange(0, 3600, min_open=True),
+        default=5.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="how long the answer may take",
+    ),
+)
 _WHERE = [SETTINGS["data_dir"]]
 _add(store, check, _WHERE)
 _add(store, compact, _WHERE)

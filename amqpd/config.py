@@ -13,6 +13,7 @@ line; it reads one file and nothing else.
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ SECRET = {"secret": True}
 
 Text = Annotated[str, Meta(min_length=1)]
 FileName = Annotated[str, Meta(min_length=0)]  # empty: none
+NameOrNone = Annotated[str, Meta(min_length=0, max_length=255)]  # empty: another one in its place
 Name = Annotated[str, Meta(min_length=1, max_length=255)]  # a short string of AMQP: one octet of length
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Short = Annotated[int, Meta(ge=0, le=65535)]  # two octets in connection.tune
@@ -51,6 +53,7 @@ Watermark = Annotated[float, Meta(ge=0, le=1e15)]
 DiskSize = Annotated[int, Meta(ge=0, le=1_000_000_000_000_000)]
 LogFormat = Literal["console", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+MetricsPrefix = Literal["amqpd", "rabbitmq"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -73,6 +76,24 @@ class Settings(Struct, frozen=True, kw_only=True):
             "bindings that there are from the start; read again on SIGHUP"
         ),
     ] = ""
+
+    metrics_prefix: Annotated[
+        MetricsPrefix,
+        Meta(description="what all names of metrics begin with: amqpd, or rabbitmq for the dashboards made for that"),
+    ] = "amqpd"
+    node_name: Annotated[Name, Meta(description="what this broker is called in the metrics")] = (
+        f"amqpd@{os.uname().nodename.partition('.')[0]}"
+    )
+    cluster_name: Annotated[
+        NameOrNone, Meta(description="what it is called there as one of several; none: the node's name, as in RabbitMQ")
+    ] = ""
+    message_times: Annotated[
+        bool,
+        Meta(
+            description="measure for each queue how long messages wait and how long consumers take to acknowledge; "
+            "x-message-times on a queue or message-times in its policy go before this"
+        ),
+    ] = True
 
     log_format: Annotated[LogFormat, Meta(description="events for people, or one JSON object a line")] = "console"
     log_level: Annotated[LogLevel, Meta(description="the least that is logged")] = "info"
@@ -174,8 +195,10 @@ def _words(kind: types.Type) -> tuple[str, str]:
         case types.VarTupleType(item_type=item):
             name, words = _words(item)
             return f"{name},...", f"a list, each {words} (on one line: with commas between, or the word none)"
-        case types.StrType(min_length=0):
+        case types.StrType(min_length=0, max_length=None):
             return "FILE", "the name of a file"
+        case types.StrType(min_length=0, max_length=int(most)):
+            return "NAME", f"a text of up to {most} characters"
         case types.StrType(max_length=int(most)):
             return "NAME", f"a text of 1 to {most} characters"
         case types.StrType():
@@ -198,6 +221,11 @@ class Setting:
     @property
     def option(self) -> str:
         return "--" + self.key.replace("_", "-")
+
+    @property
+    def opposite(self) -> str:
+        """The option that switches off what ``option`` switches on."""
+        return "--no-" + self.key.replace("_", "-")
 
     @property
     def variable(self) -> str:

@@ -22,7 +22,7 @@ class BrokerProcess:
     """One running ``amqpd serve`` on loopback, in memory unless it has a data directory.
 
     ``port`` 0 takes a free port; ``options`` are further ones of the command line. ``address`` is the host and port it
-    listens on; ``log`` holds the log lines so far, for a failing test to show.
+    listens on, ``metrics`` the URL of its metrics; ``log`` holds the log lines so far, for a failing test to show.
     """
 
     def __init__(self, port: int = 0, *options: str, data_dir: Path | None = None) -> None:
@@ -43,6 +43,7 @@ class BrokerProcess:
             self._end()
             raise RuntimeError("amqpd does not listen:\n" + "\n".join(self.log))
         self.address: tuple[str, int] = (event["host"], event["port"])
+        self.metrics: str = event["metrics"]
 
     @property
     def url(self) -> str:

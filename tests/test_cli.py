@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -32,11 +33,16 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """Puts a daemon in place that comes back at once; the settings it was started with."""
     started: list[Settings] = []
+    put_in_place(monkeypatch, started.append)
+    return started
+
+
+def put_in_place(monkeypatch: pytest.MonkeyPatch, run: Callable[[Settings], None]) -> None:
+    """A daemon that does this."""
     daemon = ModuleType("amqpd.server.daemon")
-    daemon.run = started.append  # type: ignore[attr-defined]
+    daemon.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "amqpd.server.daemon", daemon)
     monkeypatch.setattr("amqpd.server.daemon", daemon, raising=False)
-    return started
 
 
 def run(*arguments: str, environment: dict[str, str] | None = None) -> Result:
@@ -44,7 +50,7 @@ def run(*arguments: str, environment: dict[str, str] | None = None) -> Result:
 
 
 def test_bare_it_lists_its_commands() -> None:
-    assert {"serve", "store", "definitions"} <= set(run().output.split())
+    assert {"serve", "ping", "store", "definitions"} <= set(run().output.split())
     assert {"export", "import"} <= set(run("definitions").output.split())
     assert {"check", "compact", "export", "backup"} <= set(run("store").output.split())
 
@@ -62,6 +68,11 @@ def test_options_are_settings(started: list[Settings]) -> None:
 def test_variables_are_settings_and_options_go_before_them(started: list[Settings]) -> None:
     run("serve", "--port", "1", environment={"AMQPD_PORT": "2", "AMQPD_LOOPBACK_USERS": "none"})
     assert started == [Settings(port=1, loopback_users=())]
+
+
+def test_what_is_on_can_be_switched_off(started: list[Settings]) -> None:
+    run("serve", "--no-message-times", "--no-in-memory", environment={"AMQPD_IN_MEMORY": "true"})
+    assert started == [Settings(message_times=False, in_memory=False)]
 
 
 def test_the_file_has_settings(started: list[Settings], tmp_path: Path) -> None:
@@ -201,10 +212,7 @@ def wrong_definitions(_: Settings) -> None:
 
 
 def test_definitions_that_cannot_be_imported_end_serve_with_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    daemon = ModuleType("amqpd.server.daemon")
-    daemon.run = wrong_definitions  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "amqpd.server.daemon", daemon)
-    monkeypatch.setattr("amqpd.server.daemon", daemon, raising=False)
+    put_in_place(monkeypatch, wrong_definitions)
     result = run("serve", "--definitions", "file.json")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
@@ -212,6 +220,30 @@ def test_definitions_that_cannot_be_imported_end_serve_with_a_line_each(monkeypa
         "queues[0] 'q': has no vhost",
         "queues[1] 'r': has no vhost",
     ]
+
+
+def test_a_log_for_machines_has_that_as_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_in_place(monkeypatch, wrong_definitions)
+    result = run("serve", "--definitions", "file.json", "--log-format", "json")
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    event = json.loads(line)
+    assert (event["level"], event["event"]) == ("error", "not_started")
+    assert event["reason"].splitlines()[1] == "queues[0] 'q': has no vhost"
+
+
+def a_bug(_: Settings) -> None:
+    raise ZeroDivisionError("a bug")
+
+
+def test_a_bug_ends_serve_with_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_in_place(monkeypatch, a_bug)
+    result = run("serve", "--log-format", "json")
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    event = json.loads(line)
+    assert (event["level"], event["event"]) == ("error", "internal_error")
+    assert event["exception"].endswith("ZeroDivisionError: a bug")
 
 
 def test_help_tells_about_sighup() -> None:

@@ -1,3 +1,4 @@
+import socket
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,13 @@ def test_the_defaults_are_safe_and_usual() -> None:
     assert (settings.data_dir, settings.in_memory, settings.definitions) == ("amqpd-data", False, "")
     assert (settings.memory_high_watermark, settings.disk_free_limit) == (0.6, 50_000_000)
     assert settings.log_format == "console"
+    assert (settings.metrics_prefix, settings.message_times) == ("amqpd", True)
     assert settings.limits() == Limits()
+
+
+def test_the_node_is_called_as_its_host_without_the_domain() -> None:
+    host = socket.gethostname().partition(".")[0]
+    assert (Settings().node_name, Settings().cluster_name) == (f"amqpd@{host}", "")
 
 
 def test_the_stronger_source_wins(directory: Path) -> None:
@@ -72,6 +79,9 @@ def test_every_limit_of_a_connection_can_be_set(field: str) -> None:
         ("log_format", "json", "json"),
         ("in_memory", "true", True),
         ("in_memory", "1", True),
+        ("message_times", "false", False),
+        ("metrics_prefix", "rabbitmq", "rabbitmq"),
+        ("cluster_name", "", ""),
         ("default_pass", "5", "5"),
         ("definitions", "dump.json", "dump.json"),
         ("definitions", "", ""),
@@ -114,6 +124,9 @@ def test_the_file_has_types(directory: Path) -> None:
         ("disk_free_limit", "-1", "a whole number from 0 to 1000000000000000"),
         ("disk_free_limit", "1GB", "a whole number from 0 to 1000000000000000"),
         ("log_format", "xml", "one of console, json"),
+        ("metrics_prefix", "amqpd_", "one of amqpd, rabbitmq"),
+        ("node_name", "", "a text of 1 to 255 characters"),
+        ("cluster_name", "x" * 256, "a text of up to 255 characters"),
         ("in_memory", "perhaps", "true or false"),
         ("host", "", "a text that is not empty"),
         ("default_user", "x" * 256, "a text of 1 to 255 characters"),

@@ -1,51 +1,112 @@
-"""The HTTP side of the metrics: one page, ``/metrics``, as an ASGI application.
+"""The HTTP side of the metrics, as an ASGI application: the pages for Prometheus, and whether all is well.
 
-The snapshot is taken on the event loop, where the broker lives, and is short. Rendering thousands of queues and
-compressing the text are not, so they are left to a worker thread, and messages go on meanwhile.
+Nobody logs in here. Health is told at once, whatever else is going on; pages are made by :mod:`amqpd.metrics.scraper`.
 """
 
-import gzip
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
-import anyio.to_thread
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+import anyio
+from prometheus_client.exposition import gzip_accepted
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from amqpd.broker.statistics import BrokerStatistics
-from amqpd.metrics.collector import StatisticsCollector
+from amqpd.metrics.exposition import format_for
+from amqpd.metrics.pages import AGGREGATED, PER_OBJECT, BadRequest, Page, detailed
+from amqpd.metrics.scraper import Observe, Scraper, Survey
 
-GZIP_LEVEL = 1  # text this repetitive shrinks tenfold even so, at a fraction of the time
+SCRAPES_MAX = 4
+"""Two Prometheus servers that stand in for each other, a person, and one to spare. Each may hold a page in memory:
+50 MB for 10,000 queues, where it is not compressed."""
+
+SENDING_S = 60.0
+"""Prometheus gives up after 10 s, unless told otherwise. Who has not taken a page by then does not want it."""
+
+NOT_FOUND = """\
+There is nothing here. There are:
+/metrics             all objects as one
+/metrics/per-object  each object
+/metrics/detailed    ?family=NAME, which may be repeated, and for queues &vhost=NAME&queue=NAME
+/health/live         that the server answers
+/health/ready        whether clients may be sent here, and if not why
+"""
 
 
-def metrics_app(read_statistics: Callable[[], BrokerStatistics]) -> Starlette:
-    """The application. It calls ``read_statistics`` on the event loop, once for each scrape."""
+PAGES: dict[str, Callable[[QueryParams], Page]] = {
+    "/metrics": lambda _parameters: AGGREGATED,
+    "/metrics/per-object": lambda _parameters: PER_OBJECT,
+    "/metrics/detailed": lambda parameters: detailed(parameters.multi_items()),
+}
 
-    async def metrics(request: Request) -> Response:
-        statistics = read_statistics()
-        headers = request.headers
-        return await anyio.to_thread.run_sync(
-            _render, statistics, headers.get("accept", ""), headers.get("accept-encoding", "")
-        )
 
+def metrics_app(
+    survey: Survey, observe: Observe, not_ready: Callable[[], tuple[str, ...]], prefix: str = "amqpd"
+) -> Starlette:
+    """The application. What it is given it calls on the event loop: ``survey`` and ``observe`` once for each scrape, to
+    read them a little at a time; ``not_ready``, why no client should be sent here now, each time that is asked for.
+    Names of families begin with ``prefix``, "amqpd" or "rabbitmq"."""
+
+    async def live(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def ready(_request: Request) -> Response:
+        reasons = not_ready()
+        status = {"status": "not ready" if reasons else "ready", "reasons": reasons}
+        return JSONResponse(status, status_code=503 if reasons else 200)
+
+    pages = _Pages(Scraper(survey, observe, prefix))
     return Starlette(
-        routes=[Route("/metrics", metrics)],
+        routes=[
+            *(Route(path, pages, methods=["GET"]) for path in PAGES),
+            Route("/health/live", live),
+            Route("/health/ready", ready),
+        ],
         exception_handlers={404: _not_found},
     )
 
 
-def _render(statistics: BrokerStatistics, accept: str, accept_encoding: str) -> Response:
-    """The page in the format (text or OpenMetrics) and the encoding that the scraper asks for."""
-    encode, content_type = choose_encoder(accept)
-    body = encode(StatisticsCollector(statistics))
-    headers = {"content-type": content_type, "vary": "Accept, Accept-Encoding"}
-    if gzip_accepted(accept_encoding):
-        body = gzip.compress(body, GZIP_LEVEL)
-        headers["content-encoding"] = "gzip"
-    return Response(body, headers=headers)
+class _Pages:
+    """Answers all requests for pages. A class and not a function, since the page is sent before the next may come."""
+
+    def __init__(self, scraper: Scraper) -> None:
+        self._scraper = scraper
+        self._going_on = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._going_on += 1
+        try:
+            response = await self._answer(Request(scope))
+            with anyio.move_on_after(SENDING_S):
+                await response(scope, receive, send)
+        finally:
+            self._going_on -= 1
+
+    async def _answer(self, request: Request) -> Response:
+        if self._going_on > SCRAPES_MAX:
+            return PlainTextResponse(f"There are {SCRAPES_MAX} scrapes already.\n", status_code=503)
+        try:
+            page = PAGES[request.scope["path"]](request.query_params)
+        except BadRequest as error:
+            return PlainTextResponse(f"{error}\n", status_code=400)
+        wanted = format_for(request.headers.get("accept", ""))
+        headers = {"content-type": wanted.content_type, "vary": "Accept, Accept-Encoding"}
+        if request.method == "HEAD":  # as RabbitMQ answers it
+            return Response(status_code=204, headers=headers)
+        gzip = gzip_accepted(request.headers.get("accept-encoding", ""))
+        if gzip:
+            headers["content-encoding"] = "gzip"
+        pieces = await self._scraper.scrape(page, wanted, gzip)
+        headers["content-length"] = str(sum(map(len, pieces)))
+        return StreamingResponse(_each(pieces), headers=headers)
+
+
+async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:
-    return PlainTextResponse("There is nothing here: amqpd's metrics are at /metrics.\n", status_code=404)
+    return PlainTextResponse(NOT_FOUND, status_code=404)

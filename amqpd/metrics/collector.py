@@ -1,177 +1,121 @@
-"""A snapshot of the broker as Prometheus families.
+"""One page's families, for Prometheus: which of them it has, and how it reads them.
 
-The families are declared in tables: name, field of the statistics, what it says. Names and labels are RabbitMQ's with
-``amqpd_`` for ``rabbitmq_``, so that whoever knows its dashboards knows these; the process's own metrics come from
-prometheus_client's collectors, under RabbitMQ's names too (``amqpd_process_open_fds``).
+On ``/metrics`` all objects are one, on ``/metrics/per-object`` each is a row; ``/metrics/detailed`` has the rows of
+those families that are asked for. A collector is made for one scrape and holds its snapshot, so it may be read in any
+thread.
 
-A collector is made for one scrape and holds its snapshot, so it may be read in any thread. All families are there from
-the start, with 0 where nothing happened yet: a rate over a counter that appears late misses its first steps.
+Every family is there from the start, with 0 where nothing has happened yet: a rate over a counter that appears late
+misses its first steps.
 """
 
-import platform
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from amqpd import __version__
-from amqpd.broker.statistics import BrokerStatistics
+from amqpd.metrics.columns import Column, Labels, family, label_value
+from amqpd.metrics.families import CLUSTER, DETAILED_ONLY, OBJECTS, RABBITMQ_ONLY, WHOLE
+from amqpd.metrics.info import RABBITMQ, build_info, identity_info
+from amqpd.metrics.pages import PROCESS_FAMILIES, Page
+from amqpd.metrics.process import file_alarm, interpreter_families, process_families, socket_families
+from amqpd.metrics.snapshot import Snapshot
+from amqpd.metrics.tables import Family, Kind, Table, Value
 
-PREFIX = "amqpd_"
+AnyTable = Table[Any]
+Families = Mapping[str, Family[Any]]
+"""Families of one table, by their names."""
 
-
-class Family(NamedTuple):
-    """``kind`` adds ``_total`` to the name of a counter, as the format asks."""
-
-    kind: type[GaugeMetricFamily] | type[CounterMetricFamily]
-    name: str
-    field: str
-    documentation: str
-
-
-GAUGE = GaugeMetricFamily
-COUNTER = CounterMetricFamily
-
-BROKER = (
-    Family(GAUGE, "connections", "connections", "Connections open now"),
-    Family(
-        GAUGE,
-        "connections_blocked",
-        "connections_blocked",
-        "Connections that published and are not read: see the alarms",
-    ),
-    Family(GAUGE, "channels", "channels", "Channels open now"),
-    Family(GAUGE, "consumers", "consumers", "Consumers there are now"),
-    Family(GAUGE, "exchanges", "exchanges", "Exchanges there are now"),
-    Family(COUNTER, "connections_opened", "connections_opened", "Connections opened"),
-    Family(COUNTER, "connections_closed", "connections_closed", "Connections closed"),
-    Family(COUNTER, "channels_opened", "channels_opened", "Channels opened"),
-    Family(COUNTER, "channels_closed", "channels_closed", "Channels closed"),
-    Family(COUNTER, "queues_declared", "queues_declared", "Declarations of queues, also of those there already"),
-    Family(COUNTER, "queues_created", "queues_created", "Queues created"),
-    Family(COUNTER, "queues_deleted", "queues_deleted", "Queues deleted"),
-    Family(COUNTER, "messages_dropped_expired", "messages_dropped_expired", "Messages that expired in a queue"),
-    Family(COUNTER, "messages_dropped_maxlen", "messages_dropped_maxlen", "Messages that were too many for a queue"),
-    Family(COUNTER, "messages_dropped_rejected", "messages_dropped_rejected", "Messages that consumers rejected"),
-    Family(
-        COUNTER,
-        "messages_dropped_delivery_limit",
-        "messages_dropped_delivery_limit",
-        "Messages that came back to a queue too often",
-    ),
-)
-
-RESOURCES = (
-    Family(GAUGE, "alarms_memory_used_watermark", "memory_alarm", "1 if memory is low, and publishers are blocked"),
-    Family(
-        GAUGE, "alarms_free_disk_space_watermark", "disk_alarm", "1 if disk space is low, and publishers are blocked"
-    ),
-    Family(GAUGE, "memory_used_bytes", "memory_used", "Memory that counts: resident, without mapped files"),
-    Family(GAUGE, "resident_memory_limit_bytes", "memory_limit", "Use of memory above which publishers are blocked"),
-    Family(GAUGE, "disk_space_available_bytes", "disk_free", "Free space where the store is"),
-    Family(
-        GAUGE, "disk_space_available_limit_bytes", "disk_free_limit", "Free space below which publishers are blocked"
-    ),
-)
-
-PROTOCOL_LABELS = {"protocol": "amqp091"}
-PROTOCOL = (
-    Family(COUNTER, "global_messages_received", "messages_published", "Messages received from publishers"),
-    Family(COUNTER, "global_messages_routed", "messages_routed", "Messages routed to a queue, once for each queue"),
-    Family(COUNTER, "global_messages_confirmed", "messages_confirmed", "Messages confirmed to publishers"),
-    Family(COUNTER, "global_messages_rejected", "messages_rejected", "Messages refused by a full queue, with a nack"),
-    Family(
-        COUNTER,
-        "global_messages_unroutable_returned",
-        "messages_unroutable_returned",
-        "Mandatory messages that no queue took, returned to their publishers",
-    ),
-    Family(
-        COUNTER,
-        "global_messages_unroutable_dropped",
-        "messages_unroutable_dropped",
-        "Messages that no queue took, dropped",
-    ),
-)
-
-QUEUE_TYPE_LABELS = {**PROTOCOL_LABELS, "queue_type": "rabbit_classic_queue"}  # the name that dashboards ask for
-QUEUE_TYPE = (
-    Family(COUNTER, "global_messages_delivered", "messages_delivered", "Messages delivered to consumers or got"),
-    Family(COUNTER, "global_messages_redelivered", "messages_redelivered", "Messages delivered again"),
-    Family(COUNTER, "global_messages_acknowledged", "messages_acked", "Messages acknowledged by consumers"),
-)
-
-QUEUE_LABELS = ("vhost", "queue")
-QUEUE = (
-    Family(GAUGE, "queue_messages_ready", "ready", "Messages ready to be delivered"),
-    Family(GAUGE, "queue_messages_unacked", "unacked", "Messages delivered and not acknowledged yet"),
-    Family(GAUGE, "queue_messages_ready_bytes", "ready_bytes", "Size of the messages ready to be delivered"),
-    Family(GAUGE, "queue_consumers", "consumers", "Consumers of the queue"),
-    Family(COUNTER, "queue_messages_published", "published", "Messages that came into the queue"),
-    Family(COUNTER, "queue_messages_delivered", "delivered", "Messages delivered to consumers or got"),
-    Family(COUNTER, "queue_messages_redelivered", "redelivered", "Messages delivered again"),
-    Family(COUNTER, "queue_messages_acked", "acked", "Messages acknowledged by consumers"),
-)
-
-PROCESS = CollectorRegistry()
-ProcessCollector(namespace="amqpd", registry=PROCESS)
-PlatformCollector(registry=PROCESS)
-GCCollector(registry=PROCESS)
+Make = Callable[[Kind, str, str, Labels, Sequence[Value]], Metric]
 
 
 class StatisticsCollector(Collector):
-    """All families of one scrape."""
+    """All families of one page, their names beginning with ``prefix``."""
 
-    def __init__(self, statistics: BrokerStatistics) -> None:
-        self._statistics = statistics
+    def __init__(self, snapshot: Snapshot, page: Page, prefix: str = "amqpd") -> None:
+        self._snapshot = snapshot
+        self._page = page
+        self._prefix = prefix
+        self._whole = (*WHOLE, *RABBITMQ_ONLY) if prefix == RABBITMQ else WHOLE
 
     def collect(self) -> Iterator[Metric]:
-        yield _build_info()
-        yield GaugeMetricFamily(PREFIX + "queues", "Queues there are now", value=len(self._statistics.queues))
-        yield from self._totals(BROKER, {})
-        yield from self._totals(RESOURCES, {})
-        yield from self._totals(PROTOCOL, PROTOCOL_LABELS)
-        yield from self._totals(QUEUE_TYPE, QUEUE_TYPE_LABELS)
-        yield from self._queues()
-        yield from PROCESS.collect()
+        yield identity_info(self._prefix, self._snapshot.server, self._page.endpoint)
+        yield build_info(self._prefix)
+        if self._page.endpoint == "detailed":
+            yield from self._detailed()
+            return
+        for table in self._whole:
+            yield from self._rows(table, _all_of(table), family, self._prefix)
+        for table in OBJECTS:
+            if self._page.endpoint == "per-object":
+                yield from self._rows(table, _all_of(table), Column, self._prefix)
+            else:
+                yield from self._combined(table)
+        yield from self._process()
 
-    def _totals(self, families: tuple[Family, ...], labels: dict[str, str]) -> Iterator[Metric]:
-        for kind, name, field, documentation in families:
-            metric = kind(PREFIX + name, documentation, labels=tuple(labels))
-            value = getattr(self._statistics, field)
-            if value is not None:  # what there is none of has no value, and 0 would be one
-                metric.add_metric(tuple(labels.values()), value)
-            yield metric
+    def _detailed(self) -> Iterator[Metric]:
+        """Under the prefixes that RabbitMQ has here, so that a server may be asked for this page and another."""
+        prefix = f"{self._prefix}_detailed"
+        asked_for = [(table, _asked_for(table, self._page)) for table in (*self._whole, *OBJECTS, *DETAILED_ONLY)]
+        tables = {name: table for table, families in asked_for for name in families}  # of the same, the last one
+        for table, families in asked_for:
+            make = family if table in self._whole else Column
+            chosen = {name: each for name, each in families.items() if tables[name] is table}
+            yield from self._rows(table, chosen, make, prefix)
+        for table in CLUSTER:
+            yield from self._rows(table, _asked_for(table, self._page), Column, f"{self._prefix}_cluster")
+        if PROCESS_FAMILIES in self._page.families:
+            yield from process_families(prefix)
 
-    def _queues(self) -> Iterator[Metric]:
-        queues = self._statistics.queues
-        labels = [(label_value(queue.vhost), label_value(queue.name)) for queue in queues]
-        for kind, name, field, documentation in QUEUE:
-            metric = kind(PREFIX + name, documentation, labels=QUEUE_LABELS)
-            for queue, values in zip(queues, labels, strict=True):
-                metric.add_metric(values, getattr(queue, field))
-            yield metric
+    def _rows(self, table: AnyTable, families: Families, make: Make, prefix: str) -> Iterator[Metric]:
+        """These families of a table, row by row."""
+        if not families:
+            return
+        rows = self._selected(table, table.rows(self._snapshot))
+        labels = Labels(table.labels, [table.label_values(row) for row in rows])
+        for name, each in families.items():
+            values = [each.read(row) for row in rows]
+            yield make(each.kind, f"{prefix}_{name}", each.documentation, labels, values)
+
+    def _selected(self, table: AnyTable, rows: Sequence[Any]) -> Sequence[Any]:
+        """Those that the page is for. Only queues can be selected, as in RabbitMQ."""
+        vhosts, queues = self._page.vhosts, self._page.queues
+        if table.labels[:2] != ("vhost", "queue") or not (vhosts or queues):
+            return rows
+        selected = []
+        for row in rows:
+            vhost, queue = map(label_value, table.label_values(row)[:2])
+            if (not vhosts or vhost in vhosts) and (not queues or queue in queues):
+                selected.append(row)
+        return selected
+
+    def _combined(self, table: AnyTable) -> Iterator[Metric]:
+        """Each family of a table with all rows as one, if that says something."""
+        rows = table.rows(self._snapshot)
+        for name, each in _all_of(table).items():
+            value: Value = None
+            if each.ever is not None:
+                value = each.ever(self._snapshot)
+            elif each.combine is not None:
+                value = each.combine([each.read(row) for row in rows])
+            if value is not None:
+                yield family(each.kind, f"{self._prefix}_{name}", each.documentation, ALL_AS_ONE, [value])
+
+    def _process(self) -> Iterator[Metric]:
+        process = process_families(self._prefix)
+        yield from process
+        yield file_alarm(self._prefix, process)
+        if self._prefix == RABBITMQ:
+            yield from socket_families(self._prefix, process, self._snapshot.broker.connections)
+        yield from interpreter_families()
 
 
-def label_value(name: str) -> str:
-    r"""``name`` as UTF-8 can carry it.
-
-    AMQP's names are octets. Those that are no UTF-8 are lone surrogates in a str (PEP 383), which would break the whole
-    scrape; a label shows such an octet as ``\xff``.
-    """
-    if name.isascii():
-        return name
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+ALL_AS_ONE = Labels((), [()])
 
 
-def _build_info() -> Metric:
-    labels = {
-        "version": __version__,
-        "python_version": platform.python_version(),
-        "python_implementation": platform.python_implementation(),
-    }
-    metric = GaugeMetricFamily(PREFIX + "build_info", "What runs here; the value is always 1", labels=tuple(labels))
-    metric.add_metric(tuple(labels.values()), 1)
-    return metric
+def _all_of(table: AnyTable) -> Families:
+    return {each.name: each for families in table.families.values() for each in families}
+
+
+def _asked_for(table: AnyTable, page: Page) -> Families:
+    return {each.name: each for name, families in table.families.items() if name in page.families for each in families}

@@ -21,10 +21,11 @@ def steady_clock() -> Clock:
 
 
 class AlarmClock:
-    """Runs the timers when they are due. ``go_on`` is called then, to send what follows from it."""
+    """Runs the timers when they are due. ``look`` is called before that, and ``go_on`` then, to send what follows."""
 
-    def __init__(self, timers: Timers, go_on: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, look: Callable[[], None], go_on: Callable[[], None]) -> None:
         self._timers = timers
+        self._look = look
         self._go_on = go_on
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
@@ -50,6 +51,7 @@ class AlarmClock:
 
     def _ring(self) -> None:
         try:
+            self._look()
             self._timers.run()
             self._go_on()
         finally:

@@ -31,6 +31,7 @@ from amqpd.errors import AMQPError
 from amqpd.server.alarm_clock import AlarmClock, steady_clock
 from amqpd.server.definitions import read_definitions
 from amqpd.server.listening import BACKLOG, listen, raise_file_limit, shown
+from amqpd.server.observation import observing
 from amqpd.server.persister import SWITCH_INTERVAL_S, Persister, Worker
 from amqpd.server.pump import Pump, Pumps
 from amqpd.server.scrape import serve_metrics
@@ -72,22 +73,23 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
         listen("metrics_port", settings.metrics_host, settings.metrics_port) as metrics_socket,
         _store(settings) as store,
     ):
-        broker = make_broker(settings, store)
+        broker = make_broker(settings, store, asyncio.get_running_loop().time())
         _report_recovery(broker, store)
         if settings.definitions:
             _import_at_start(broker, store, settings.definitions, definitions)
         pumps = Pumps(broker, settings.limits(), settings.busy_poll_us)
         async with AsyncExitStack() as stack:
-            stack.callback(AlarmClock(broker.timers, go_on=pumps.write).stop)
-            if store is not None:
-                await stack.enter_async_context(_persisting(store, pumps))
+            stack.callback(AlarmClock(broker.timers, look=pumps.look, go_on=pumps.write).stop)
+            persisters = await stack.enter_async_context(_persisting(store, pumps)) if store is not None else ()
+            cluster = settings.cluster_name or settings.node_name
+            observation = stack.enter_context(observing(settings.node_name, cluster, pumps, persisters))
             server = await asyncio.get_running_loop().create_server(
                 lambda: Pump(pumps), sock=amqp_socket, backlog=BACKLOG
             )
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_tick, pumps, _watch(settings, broker))
-                    tasks.start_soon(serve_metrics, broker, metrics_socket)
+                    tasks.start_soon(serve_metrics, broker, observation, settings.metrics_prefix, metrics_socket)
                     _collect_garbage_seldom()
                     _keep_freed_memory()
                     _announce(settings, amqp_socket, metrics_socket)
@@ -100,7 +102,7 @@ async def serve(settings: Settings, *, task_status: TaskStatus[int] = anyio.TASK
                     tasks.cancel_scope.cancel()
             finally:
                 server.close()
-                pumps.abort()
+                pumps.abort("shutdown")
     log.info("stopped")
 
 
@@ -115,8 +117,8 @@ def _store(settings: Settings) -> Iterator[DurableStore | None]:
         yield store
 
 
-def make_broker(settings: Settings, store: DurableStore | None) -> Broker:
-    """The broker, with what was kept. StoreUnusable: that does not fit together."""
+def make_broker(settings: Settings, store: DurableStore | None, moment: float = 0.0) -> Broker:
+    """The broker, with what was kept, at a ``moment`` of the event loop. StoreUnusable: that does not fit together."""
     try:
         return Broker(
             store,
@@ -125,6 +127,8 @@ def make_broker(settings: Settings, store: DurableStore | None) -> Broker:
             loopback_users=settings.loopback_users,
             connection_max=settings.connection_max,
             clock=steady_clock(),
+            message_times=settings.message_times,
+            moment=moment,
         )
     except (AMQPError, KeyError) as error:
         raise damaged(Path(settings.data_dir), f"its topology does not fit together: {error}") from error
@@ -163,6 +167,7 @@ def _import_at_start(broker: Broker, store: DurableStore | None, file: str, defi
 
 def _import_again(pumps: Pumps, file: str) -> None:
     """On SIGHUP. What cannot be imported is logged, and harms nothing."""
+    pumps.look()
     try:
         _import(pumps.broker, file, read_definitions(Path(file)), at_start=False)
     except DefinitionsUnusable as error:
@@ -174,7 +179,7 @@ def _import_again(pumps: Pumps, file: str) -> None:
 
 
 @asynccontextmanager
-async def _persisting(store: DurableStore, pumps: Pumps) -> AsyncIterator[None]:
+async def _persisting(store: DurableStore, pumps: Pumps) -> AsyncIterator[list[Persister]]:
     """While this lasts, what the store collects is written; and at its end, if that is an orderly one, all of it."""
     broker = pumps.broker
     files = {"store.mdb": store.main, "spill.mdb": store.spill}
@@ -185,7 +190,7 @@ async def _persisting(store: DurableStore, pumps: Pumps) -> AsyncIterator[None]:
             writer = workers.enter_context(Worker(f"writer of {name}"))
             persisters.append(Persister(name, journal, broker.agenda, broker.alarms, writer, reader, go_on=pumps.write))
         try:
-            yield
+            yield persisters
         finally:
             for persister in persisters:
                 persister.stop()
@@ -220,7 +225,7 @@ async def _drain(pumps: Pumps, timeout_s: float, signals: AsyncIterator[signal.S
         tasks.start_soon(hurry)
         await pumps.shut_down("shutdown")
         tasks.cancel_scope.cancel()
-    pumps.abort()
+    pumps.abort("shutdown")
     await anyio.sleep(0)  # the aborted ones leave
 
 

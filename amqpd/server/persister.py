@@ -11,6 +11,7 @@ Plain threads and callbacks, since a confirm waits for the way there and back: 2
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
@@ -21,6 +22,8 @@ import structlog
 
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.alarms import Alarms
+from amqpd.metrics.statistics import JournalStatistics
+from amqpd.server.measures import FileCounts
 from amqpd.store.environment import Batch, ReadFailed, WriteFailed
 from amqpd.store.journal import Journal
 from amqpd.store.reading import Reading
@@ -112,6 +115,7 @@ class Persister:
         self._writer = writer
         self._reader = reader
         self._go_on = go_on
+        self._counts = FileCounts()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.Handle | None = None
         self._state = State.IDLE
@@ -140,19 +144,29 @@ class Persister:
 
     def _cut(self) -> None:
         self._timer = None
+        start = time.perf_counter()
         try:
             batch = self._journal.cut()
         except Exception as bug:  # noqa: BLE001 - it is reported, and what was not cut is cut again
             self._is_written(Batch(), bug)
             return
         if batch:
-            self._commit(batch, State.WRITING, self._is_written)
+            self._commit(batch, start, State.WRITING, self._is_written)
         else:
             self._is_written(batch, None)
 
-    def _commit(self, batch: Batch, state: State, done: Callable[[Batch, Exception | None], None]) -> None:
+    def _commit(
+        self, batch: Batch, start: float, state: State, done: Callable[[Batch, Exception | None], None]
+    ) -> None:
+        """Have a batch written that was cut at ``start``."""
+
+        def tell(error: Exception | None) -> None:
+            if error is None:
+                self._counts.written(batch, time.perf_counter() - start)
+            done(batch, error)
+
         self._state = state
-        self._writer.do(partial(self._journal.environment.commit, batch), partial(done, batch))
+        self._writer.do(partial(self._journal.environment.commit, batch), tell)
 
     def _is_written(self, batch: Batch, error: Exception | None) -> None:
         stopped = self._state is State.STOPPED
@@ -160,7 +174,8 @@ class Persister:
             self._fail(error)
             self._journal.has_failed(batch)
             if not stopped:
-                self._commit(self._journal.cut_relief(), State.RELIEVING, self._is_relieved)
+                start = time.perf_counter()
+                self._commit(self._journal.cut_relief(), start, State.RELIEVING, self._is_relieved)
             return
         self._journal.is_written(batch, self._agenda)
         if self._failing:
@@ -182,6 +197,7 @@ class Persister:
 
     def _send(self) -> None:
         """Do what had to wait, and send what it says."""
+        self._agenda.moment = self._loop.time()
         try:
             self._agenda.settle()
             self._go_on()
@@ -228,15 +244,21 @@ class Persister:
 
     def _run(self, reading: Reading) -> None:
         if self._state is not State.STOPPED:
-            self._reader.do(reading.run, partial(self._is_read, reading))
+            self._reader.do(reading.run, partial(self._is_read, reading, time.perf_counter()))
 
-    def _is_read(self, reading: Reading, error: Exception | None) -> None:
+    def _is_read(self, reading: Reading, start: float, error: Exception | None) -> None:
         if error is not None:  # what is there waits, and is not taken for gone
             bug = None if isinstance(error, ReadFailed) else error
             log.error("reading_failed", file=self._name, reason=str(error), exc_info=bug)
             self._loop.call_later(RETRY_S, self._run, reading)
             return
+        self._counts.read(reading, time.perf_counter() - start)
         for damage in reading.damages:
             log.error("store_damaged", file=self._name, reason=str(damage))
         reading.finish()
         self._send()
+
+    # What it has come to
+
+    def statistics(self) -> JournalStatistics:
+        return self._counts.statistics(self._name, self._journal)

@@ -16,6 +16,7 @@ connection.close; after that it is cut off.
 import asyncio
 import math
 import socket
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -25,9 +26,9 @@ from amqpd.amqp.connection import Connection
 from amqpd.amqp.limits import Limits
 from amqpd.amqp.states import ConnectionState
 from amqpd.broker.broker import Broker
+from amqpd.metrics.statistics import ConnectionStatistics
 from amqpd.server.busy_poll import BusyPoll
 from amqpd.server.listening import shown
-from amqpd.wire.fast import Chunk
 
 WRITE_BUFFER_MAX = 262_144
 """Octets left with the transport before the outbox is stalled: enough to keep the socket busy while the loop is
@@ -47,19 +48,38 @@ TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 """Linux tells the state of a socket's TCP connection by this option; its first octet is one of the kernel's numbers."""
 TCP_ESTABLISHED = 1
 
-WARNINGS = frozenset(
-    (
-        "acknowledged_late",
-        "authentication_failed",
-        "channel_error",
-        "connection_error",
-        "consumer_timeout",
-        "heartbeat_missed",
-    )
-)
-"""Events of a connection that are more than news."""
+LEVELS = {
+    "acknowledged_late": "warning",
+    "authentication_failed": "warning",
+    "channel_error": "warning",
+    "connection_error": "warning",
+    "connection_opened": "info",
+    "consumer_timeout": "warning",
+    "heartbeat_missed": "warning",
+    "internal_error": "error",
+}
+"""All that a connection reports. Refusals are for whoever looks after the client, which will not work as it is."""
+
+BEFORE_LOGIN = frozenset((ConnectionState.EXPECTING_HEADER, ConnectionState.STARTING))
+"""Who leaves in one of these looks whether a broker is there: a health check, every few seconds."""
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went through sockets, and in how many pieces."""
+
+    octets_in: int = 0
+    octets_out: int = 0
+    reads: int = 0
+    writes: int = 0
+
+    def add(self, other: "Traffic") -> None:
+        self.octets_in += other.octets_in
+        self.octets_out += other.octets_out
+        self.reads += other.reads
+        self.writes += other.writes
 
 
 class Pumps:
@@ -72,9 +92,22 @@ class Pumps:
         self.open: set[Pump] = set()
         self.waking: list[Pump] = []
         self.blocked: set[Pump] = set()
+        self.gone = Traffic()
+        """That of the connections that are not there any more."""
+        self._agenda = broker.agenda
+        self._loop = asyncio.get_running_loop()
         self._stopping = ""
         self._emptied = asyncio.Event()
         broker.alarms.changed = self._alarms_changed
+
+    @property
+    def draining(self) -> bool:
+        """The broker is about to stop, and lets nobody in."""
+        return bool(self._stopping)
+
+    def look(self) -> None:
+        """Tell the broker what o'clock it is: before anything else reaches it."""
+        self._agenda.moment = self._loop.time()
 
     def write(self) -> None:
         """Send what all outboxes hold: once for each read, whoever it was for."""
@@ -84,6 +117,7 @@ class Pumps:
 
     def tick(self, now: float) -> None:
         """Pass on the time, and send what that makes due."""
+        self.look()
         for pump in list(self.open):
             pump.tick(now)
         self.write()
@@ -96,6 +130,7 @@ class Pumps:
 
     def leave(self, pump: "Pump") -> None:
         self.open.discard(pump)
+        self.gone.add(pump.traffic)
         self.blocked.discard(pump)
         if not self.open:
             self._emptied.set()
@@ -114,6 +149,7 @@ class Pumps:
     async def shut_down(self, reason: str) -> None:
         """Tell every peer that the broker stops, and wait until all are gone."""
         self._stopping = reason
+        self.look()
         for pump in list(self.open):
             pump.shut_down(reason)
         self.write()
@@ -121,10 +157,10 @@ class Pumps:
         if self.open:
             await self._emptied.wait()
 
-    def abort(self) -> None:
+    def abort(self, reason: str) -> None:
         """Close all sockets now, whatever is still to be sent."""
         for pump in list(self.open):
-            pump.abort()
+            pump.abort(reason)
 
 
 class Pump(asyncio.Protocol):
@@ -132,6 +168,7 @@ class Pump(asyncio.Protocol):
 
     def __init__(self, pumps: Pumps) -> None:
         self._pumps = pumps
+        self._agenda = pumps.broker.agenda
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._name = ""
@@ -143,6 +180,7 @@ class Pump(asyncio.Protocol):
         self._resuming = False
         self._silent = False
         self._cut_off_at = math.inf
+        self.traffic = Traffic()
         self.connection: Connection
 
     # From the event loop
@@ -165,13 +203,19 @@ class Pump(asyncio.Protocol):
             report=self._report,
             now=self._loop.time(),
             loopback=_is_loopback(peer),
+            name=self._name,
         )
         log.debug("connection_accepted", connection=self._name)
         self._pumps.enter(self)
 
     def data_received(self, data: bytes) -> None:
+        self._agenda.moment = self._loop.time()
         self.connection.receive_data(data)
-        if len(data) >= LARGE_READ:
+        size = len(data)
+        traffic = self.traffic
+        traffic.octets_in += size
+        traffic.reads += 1
+        if size >= LARGE_READ:
             self._rests = True
             self._loop.call_soon(self._read_on)
             self.regulate()
@@ -226,13 +270,15 @@ class Pump(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._lose(f"socket: {error}" if error else "closed by the peer without connection.close")
         self._pumps.leave(self)
-        level = log.debug if self._silent else log.info
-        connection = self.connection
-        level("connection_closed", connection=self._name, reason=connection.close_reason, **connection.describe())
+        reason = self.connection.close_reason
+        if self._silent:
+            log.debug("connection_closed", **self._about(), reason=reason)
+        else:
+            log.info("connection_closed", **self._about(), reason=reason)
 
     def _lose(self, reason: str) -> None:
-        # Who connects and leaves without a word looks whether a broker is there: a health check, every few seconds.
-        self._silent = self._silent or self.connection.state is ConnectionState.EXPECTING_HEADER
+        self._pumps.look()
+        self._silent = self._silent or self.connection.state in BEFORE_LOGIN
         self.connection.lost(reason)
         self._pumps.write()  # what it had unacked goes to others
 
@@ -242,10 +288,8 @@ class Pump(asyncio.Protocol):
         """Hand the outbox to the transport; where that has stopped deliveries, see to it that they go on."""
         outbox = self.connection.outbox
         was_full = outbox.room() <= 0
-        chunks = outbox.take()
-        if chunks and not self._transport.is_closing():
+        if self._send():
             self.connection.sent()
-            self._send(chunks)
             if not self._choked and self._transport.get_write_buffer_size() > self._pumps.limits.outbound_limit:
                 self._choked = True
                 self._unsent = math.inf
@@ -275,20 +319,44 @@ class Pump(asyncio.Protocol):
             self.connection.tick(now)
         except Exception as bug:  # noqa: BLE001 - it is reported, and must not reach the other connections
             self._report("internal_error", error=bug)
-            self.abort()
+            self.abort("internal error: see internal_error")
         if self.connection.finished:
             self._close()
         if now >= self._cut_off_at:
-            self.abort()
+            self.abort("its last octets were not taken")
 
     def shut_down(self, reason: str) -> None:
         """Tell the peer that the broker stops."""
         self.connection.shut_down(reason)
         self.write()
 
-    def abort(self) -> None:
-        """Close the socket now, whatever is still to be sent."""
+    def abort(self, reason: str) -> None:
+        """Close the socket now, whatever is still to be sent. The ``reason`` counts if there is none yet."""
+        self._lose(reason)
         self._transport.abort()
+
+    # What it has come to
+
+    def statistics(self) -> ConnectionStatistics:
+        connection = self.connection
+        who = connection.describe()
+        traffic = self.traffic
+        return ConnectionStatistics(
+            name=self._name,
+            vhost=who.get("vhost", ""),
+            user=who.get("user", ""),
+            client=who.get("product", ""),
+            client_version=who.get("product_version", ""),
+            blocked=connection.blocked,
+            channels=len(connection.channels),
+            octets_in=traffic.octets_in,
+            octets_out=traffic.octets_out,
+            reads=traffic.reads,
+            writes=traffic.writes,
+            pending=connection.outbox.size + self._transport.get_write_buffer_size(),
+        )
+
+    # Inside
 
     def _resume_soon(self) -> None:
         """Not at once: it may close the socket, which asyncio's transport does not stand while it resumes writing."""
@@ -298,10 +366,12 @@ class Pump(asyncio.Protocol):
 
     def _resume(self) -> None:
         self._resuming = False
+        self._pumps.look()
         self.connection.resume()
         self._follow_up()
 
     def _go_on(self) -> None:
+        self._pumps.look()
         self.connection.go_on()
         self._follow_up()
 
@@ -313,18 +383,25 @@ class Pump(asyncio.Protocol):
         connected = self._transport.get_extra_info("socket")
         return TCP_INFO is not None and connected.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 1)[0] != TCP_ESTABLISHED
 
-    def _send(self, chunks: list[Chunk]) -> None:
+    def _send(self) -> bool:
+        """Hand the outbox to the transport. False: there is nothing in it, or nobody left to take it."""
+        outbox = self.connection.outbox
+        size = outbox.size
+        chunks = outbox.take()
+        if not chunks or self._transport.is_closing():
+            return False
+        self.traffic.octets_out += size
+        self.traffic.writes += 1
         if self._takes_pieces:
             self._transport.writelines(chunks)
         else:
             self._transport.write(b"".join(chunks))
+        return True
 
     def _close(self) -> None:
         """Close the socket behind the last octets. A peer that does not take them in time is cut off by the ticker."""
-        chunks = self.connection.outbox.take()
+        self._send()
         if not self._transport.is_closing():
-            if chunks:
-                self._send(chunks)
             self._transport.close()
             self._cut_off_at = self._loop.time() + self._pumps.limits.close_timeout_s
 
@@ -333,10 +410,12 @@ class Pump(asyncio.Protocol):
 
     def _report(self, event: str, **fields: Any) -> None:
         if "error" in fields:
-            log.error(event, connection=self._name, exc_info=fields["error"])
-        else:
-            level = log.warning if event in WARNINGS else log.info
-            level(event, connection=self._name, **fields)
+            fields["exc_info"] = fields.pop("error")
+        getattr(log, LEVELS[event])(event, **self._about() | fields)
+
+    def _about(self) -> dict[str, Any]:
+        """Which connection it is and whose, as far as that is known by now: in all its events."""
+        return {"connection": self._name, **self.connection.describe()}
 
 
 def _is_loopback(address: tuple[Any, ...]) -> bool:

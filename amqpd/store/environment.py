@@ -84,16 +84,23 @@ class Sweep:
 class Batch:
     """What is written at once: values to be put or, where they are None, deleted; chunks of messages, each with its
     log and the position of its first; and sweeps, which delete ``sweep_max`` pieces or so: what is left of them is
-    there after the commit.
+    there after the commit. ``messages`` is how many the chunks have.
     """
 
     changes: dict[bytes, bytes | None] = field(default_factory=dict)
     chunks: list[tuple[int, int, bytes]] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
     sweep_max: int = END
+    messages: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.chunks or self.sweeps)
+
+    @property
+    def octets(self) -> int:
+        """Of the values and the chunks."""
+        values = sum(len(value) for value in self.changes.values() if value is not None)
+        return values + sum(len(chunk) for _, _, chunk in self.chunks)
 
 
 class Environment:
@@ -135,6 +142,11 @@ class Environment:
     def octets(self) -> int:
         """The size of the file, up to the last page in use."""
         return int((self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"])
+
+    @property
+    def octets_in_file(self) -> int:
+        """The size of the file, with what is kept in reserve. Asks the system only, and may be asked at any time."""
+        return os.fstat(self._descriptor).st_size
 
     @property
     def octets_in_use(self) -> int:

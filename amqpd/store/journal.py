@@ -69,6 +69,11 @@ class Journal:
         self._cut_octets = 0
         self._cut_mark = 0
 
+    @property
+    def octets_waiting(self) -> int:
+        """Octets of memory that messages take which are not on the disk yet."""
+        return self._octets
+
     # From logs and store
 
     def changed(self, log: Log, octets: int) -> None:

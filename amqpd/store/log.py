@@ -226,6 +226,7 @@ class Log(QueueLog):
         self._waiting = []
         self._cut_at = self._next
         batch.chunks += [(self.id, first, chunk) for first, chunk in encode_chunks(self._leaving)]
+        batch.messages += sum(len(messages) for _, messages in self._leaving)
         if self._leaving:
             position, messages = self._leaving[-1]
             self._stored = position + len(messages)

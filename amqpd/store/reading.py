@@ -19,7 +19,8 @@ class Reading:
     """What a log has on the disk from ``start`` on and before ``stop``, a page of it.
 
     What is from before the broker's start, at positions below ``old``, is wanted without what was ``gone`` then and
-    without what is transient. ``page`` is what was found, ``damages`` says what could not be read.
+    without what is transient. ``page`` is what was found, in chunks of so many ``octets``; ``damages`` says what could
+    not be read.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Reading:
         take: TakeReading,
     ) -> None:
         self.damages: list[Damaged] = []
+        self.octets = 0
         self.start = start
         self.page = Page([], stop)
         self._environment = environment
@@ -51,8 +53,8 @@ class Reading:
                 found += decode_chunk(chunk)
             except Damaged as damage:
                 self.damages.append(damage)
-        complete = sum(len(chunk.octets) for chunk in chunks) < PAGE_SIZE
-        stop = self._stop if complete else chunks[-1].last + 1
+        self.octets = sum(len(chunk.octets) for chunk in chunks)
+        stop = self._stop if self.octets < PAGE_SIZE else chunks[-1].last + 1
         self.page = Page(join_runs(self._wanted(found)), stop)
 
     def finish(self) -> None:

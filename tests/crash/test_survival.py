@@ -54,9 +54,13 @@ class Broker:
 
     def _start(self) -> None:
         self._process = BrokerProcess(data_dir=self._directory)
-        self._connection = pika.BlockingConnection(pika.URLParameters(self._process.url))
-        self.channel = self._connection.channel()
-        self.channel.confirm_delivery()
+        try:
+            self._connection = pika.BlockingConnection(pika.URLParameters(self._process.url))
+            self.channel = self._connection.channel()
+            self.channel.confirm_delivery()
+        except BaseException:
+            self.kill()
+            raise
 
     def end(self) -> None:
         if self.orderly:
@@ -67,6 +71,10 @@ class Broker:
             with suppress(AMQPConnectionError):  # so that pika closes its sockets
                 while True:
                     self._connection.process_data_events(time_limit=None)
+
+    def kill(self) -> None:
+        """It ends now, whatever has become of the test."""
+        self._process.kill()
 
     def restart(self) -> BlockingChannel:
         """Returns a channel on the new one."""
@@ -88,8 +96,11 @@ class Broker:
 @pytest.fixture(params=[True, False], ids=["orderly", "killed"])
 def broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Broker]:
     broker = Broker(tmp_path, request.param)
-    yield broker
-    broker.end()
+    try:
+        yield broker
+        broker.end()
+    finally:
+        broker.kill()
 
 
 def test_messages_come_back_as_they_were(broker: Broker) -> None:

@@ -1,81 +1,223 @@
 import gzip
-import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
+import anyio
 import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from starlette.types import Message, Scope
 
 from amqpd.broker.statistics import BrokerStatistics
-from amqpd.metrics import metrics_app
-from tests.metrics.statistics import broker_statistics, queue_statistics
+from amqpd.metrics import app, metrics_app
+from tests.metrics.samples import broker, connection, in_turns, queue, server
 
 pytestmark = pytest.mark.anyio
 
-ORDERS = broker_statistics(queue_statistics("orders", ready=3, published=8))
+ORDERS = broker(queues=(queue("orders", ready=3, published=8), queue("bills", ready=2)), messages_routed=20)
+PAGES = ("/metrics", "/metrics/per-object", "/metrics/detailed")
+DETAILED = "/metrics/detailed?family=queue_coarse_metrics&family=queue_metrics&queue=orders"
+
+
+def client_of(
+    survey: Callable[[], Generator[None, None, BrokerStatistics]] = lambda: in_turns(ORDERS),
+    not_ready: tuple[str, ...] = (),
+    prefix: str = "amqpd",
+) -> httpx.AsyncClient:
+    sockets = server(connections=(connection("here -> there"),))
+    application = metrics_app(survey, lambda: in_turns(sockets), lambda: not_ready, prefix)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://broker")
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(metrics_app(lambda: ORDERS))
-    async with httpx.AsyncClient(transport=transport, base_url="http://broker") as client:
+    async with client_of() as client:
         yield client
 
 
-async def test_a_scrape_shows_each_queue(client: httpx.AsyncClient) -> None:
+async def test_a_scrape_shows_all_queues_as_one(client: httpx.AsyncClient) -> None:
     response = await client.get("/metrics")
     assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
-    assert 'amqpd_queue_messages_ready{queue="orders",vhost="/"} 3.0\n' in response.text
-    assert 'amqpd_queue_messages_published_total{queue="orders",vhost="/"} 8.0\n' in response.text
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "\namqpd_queue_messages_ready 5.0\n" in response.text
+    assert "\namqpd_queue_messages_published_total 20.0\n" in response.text
+    assert 'amqpd_endpoint="aggregated"' in response.text
 
 
-async def test_each_scrape_reads_the_statistics_anew_and_on_the_event_loop() -> None:
-    threads: list[threading.Thread] = []
-
-    def read_statistics() -> BrokerStatistics:
-        threads.append(threading.current_thread())
-        return broker_statistics(connections=len(threads))
-
-    transport = httpx.ASGITransport(metrics_app(read_statistics))
-    async with httpx.AsyncClient(transport=transport, base_url="http://broker") as client:
-        assert "\namqpd_connections 1.0\n" in (await client.get("/metrics")).text
-        assert "\namqpd_connections 2.0\n" in (await client.get("/metrics")).text
-    assert threads == [threading.current_thread()] * 2
+async def test_or_each_queue(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/metrics/per-object")).text
+    assert '\namqpd_queue_messages_ready{queue="orders",vhost="/"} 3.0\n' in page
+    assert '\namqpd_queue_messages_ready{queue="bills",vhost="/"} 2.0\n' in page
+    assert 'amqpd_endpoint="per-object"' in page
 
 
-async def test_prometheus_gets_openmetrics_when_it_asks(client: httpx.AsyncClient) -> None:
+async def test_or_what_is_asked_for(client: httpx.AsyncClient) -> None:
+    page = (await client.get(DETAILED)).text
+    assert '\namqpd_detailed_queue_messages_ready{queue="orders",vhost="/"} 3.0\n' in page
+    assert "bills" not in page
+    assert 'amqpd_endpoint="detailed"' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("family=queue_matrix", "There is no family 'queue_matrix': there are auth_attempt_metrics, "),
+        ("families=queue_metrics", "There is no parameter 'families': there are family, vhost, queue.\n"),
+    ],
+)
+async def test_what_is_asked_for_and_not_known_is_an_error(client: httpx.AsyncClient, query: str, answer: str) -> None:
+    response = await client.get(f"/metrics/detailed?{query}")
+    assert response.status_code == 400
+    assert response.text.startswith(answer)
+
+
+async def test_a_vhost_is_given_as_urls_have_it(client: httpx.AsyncClient) -> None:
+    response = await client.get("/metrics/detailed?family=queue_coarse_metrics&vhost=%2F")
+    assert 'vhost="/"} 3.0' in response.text
+    response = await client.get("/metrics/detailed?family=queue_coarse_metrics&vhost=%2Fshop")
+    assert "vhost=" not in response.text
+
+
+async def test_names_can_be_rabbitmqs() -> None:
+    async with client_of(prefix="rabbitmq") as client:
+        assert "\nrabbitmq_queue_messages_ready 5.0\n" in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_prometheus_gets_openmetrics_when_it_asks(client: httpx.AsyncClient, path: str) -> None:
     accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.4"
-    response = await client.get("/metrics", headers={"accept": accept})
-    assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    response = await client.get(path, headers={"accept": accept})
+    assert response.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert "amqpd_build_info" in response.text
     families = {family.name for family in text_string_to_metric_families(response.text)}
-    assert {"amqpd_connections", "amqpd_queue_messages_published"} <= families
+    assert "amqpd_identity_info" in families
 
 
-async def test_the_page_is_compressed_when_the_scraper_can_read_it(client: httpx.AsyncClient) -> None:
-    async with client.stream("GET", "/metrics", headers={"accept-encoding": "gzip"}) as response:
+@pytest.mark.parametrize("path", PAGES)
+async def test_the_page_is_compressed_when_the_scraper_can_read_it(client: httpx.AsyncClient, path: str) -> None:
+    async with client.stream("GET", path, headers={"accept-encoding": "gzip"}) as response:
         raw = b"".join([chunk async for chunk in response.aiter_raw()])
     assert response.headers["content-encoding"] == "gzip"
     assert int(response.headers["content-length"]) == len(raw)
-    assert b"\namqpd_connections 0.0\n" in gzip.decompress(raw)
+    assert b"\namqpd_identity_info{" in gzip.decompress(raw)
 
 
 async def test_the_page_is_plain_when_the_scraper_cannot(client: httpx.AsyncClient) -> None:
     response = await client.get("/metrics", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in response.headers
+    assert int(response.headers["content-length"]) == len(response.content)
     assert "\namqpd_connections 0.0\n" in response.text
 
 
-async def test_head_is_answered(client: httpx.AsyncClient) -> None:
-    assert (await client.head("/metrics")).status_code == 200
+@pytest.mark.parametrize("path", [*PAGES, DETAILED])
+async def test_head_says_that_there_is_a_page_and_reads_nothing(path: str) -> None:
+    def survey() -> Generator[None, None, BrokerStatistics]:
+        raise AssertionError("nothing needs to be read")
+
+    async with client_of(survey) as client:
+        response = await client.head(path)
+    assert response.status_code == 204
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert response.content == b""
 
 
-@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/metrics/per-object"])
-async def test_any_other_path_says_where_the_metrics_are(client: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/metrics/memory-breakdown", "/health"])
+async def test_any_other_path_says_what_there_is(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert response.status_code == 404
-    assert "/metrics" in response.text
+    assert all(page in response.text for page in (*PAGES, "/health/live", "/health/ready"))
 
 
-async def test_metrics_cannot_be_written(client: httpx.AsyncClient) -> None:
-    assert (await client.post("/metrics")).status_code == 405
+@pytest.mark.parametrize("path", [*PAGES, "/health/live", "/health/ready"])
+async def test_nothing_can_be_written(client: httpx.AsyncClient, path: str) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        assert (await client.request(method, path)).status_code == 405
+
+
+async def test_the_server_lives(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health/live")
+    assert (response.status_code, response.text) == (200, "ok\n")
+    assert (await client.head("/health/live")).status_code == 200
+
+
+async def test_the_server_is_ready(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health/ready")
+    assert (response.status_code, response.json()) == (200, {"status": "ready", "reasons": []})
+
+
+async def test_or_says_why_it_is_not() -> None:
+    async with client_of(not_ready=("draining", "memory")) as client:
+        response = await client.get("/health/ready")
+    assert (response.status_code, response.json()) == (503, {"status": "not ready", "reasons": ["draining", "memory"]})
+
+
+async def test_health_is_told_at_once_whatever_is_going_on() -> None:
+    """In the midst of as many scrapes as there may be, of which one more is refused."""
+    going_on, go_on = anyio.Event(), anyio.Event()
+    answers: list[int] = []
+
+    def survey() -> Generator[None, None, BrokerStatistics]:
+        going_on.set()
+        while not go_on.is_set():
+            yield
+        return ORDERS
+
+    async def scrape(client: httpx.AsyncClient) -> None:
+        answers.append((await client.get("/metrics")).status_code)
+
+    async with client_of(survey) as client:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(app.SCRAPES_MAX):
+                tasks.start_soon(scrape, client)
+            await going_on.wait()
+            assert (await client.get("/health/live")).status_code == 200
+            assert (await client.get("/health/ready")).status_code == 200
+            response = await client.get("/metrics")
+            assert (response.status_code, response.text) == (503, "There are 4 scrapes already.\n")
+            assert answers == []
+            go_on.set()
+        assert answers == [200] * app.SCRAPES_MAX
+        assert (await client.get("/metrics")).status_code == 200
+
+
+async def test_who_goes_while_the_page_is_made_is_no_harm(client: httpx.AsyncClient) -> None:
+    """Again and again, and then somebody who stays."""
+    for _ in range(2 * app.SCRAPES_MAX):
+        with anyio.move_on_after(0):
+            await client.get("/metrics")
+    assert (await client.get("/metrics")).status_code == 200
+
+
+GET: Scope = {
+    "type": "http",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "method": "GET",
+    "path": "/metrics",
+    "query_string": b"",
+    "headers": [],
+}
+
+
+async def never() -> Message:
+    await anyio.sleep_forever()
+    raise AssertionError("unreachable")
+
+
+async def gone() -> Message:
+    return {"type": "http.disconnect"}
+
+
+async def not_taken(_message: Message) -> None:
+    await anyio.sleep_forever()
+
+
+@pytest.mark.parametrize("receive", [never, gone])
+async def test_who_does_not_take_the_page_is_given_up(
+    receive: Callable[[], Awaitable[Message]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "SENDING_S", 0.01 if receive is never else 60.0)
+    application = metrics_app(lambda: in_turns(ORDERS), lambda: in_turns(server()), tuple)
+    for _ in range(2 * app.SCRAPES_MAX):
+        await application(GET, receive, not_taken)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://broker") as client:
+        assert (await client.get("/metrics")).status_code == 200

@@ -260,7 +260,7 @@ async def pumping(limits: Limits | None = None, store: Store | None = None) -> A
         finally:
             server.close()
             works.leave()
-            pumps.abort()
+            pumps.abort("the test is over")
             await until(lambda: not pumps.open)
 
 

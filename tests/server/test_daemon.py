@@ -460,11 +460,24 @@ async def test_who_speaks_another_protocol() -> None:
         assert closed["log_level"] == "info"
 
 
-async def test_a_health_check_is_no_news() -> None:
+async def says_nothing(_: Peer) -> None:
+    pass
+
+
+async def says_hello(peer: Peer) -> None:
+    await peer.says(PROTOCOL_HEADER)
+    await peer.hear_method(methods.ConnectionStart)
+
+
+@pytest.mark.parametrize("check", [says_nothing, says_hello])
+async def test_a_health_check_is_no_news(check: Callable[[Peer], Any]) -> None:
     async with serving() as daemon:
-        (await daemon.visit()).socket.close()
+        peer = await daemon.visit()
+        await check(peer)
+        peer.socket.close()
         closed = await daemon.event("connection_closed")
         assert closed["log_level"] == "debug"
+        assert closed["reason"] == "closed by the peer without connection.close"
 
 
 @pytest.mark.parametrize("user", ["guest", "nobody"])
@@ -492,6 +505,8 @@ async def test_a_channel_error() -> None:
             "event": "channel_error",
             "log_level": "warning",
             "connection": ours(peer, daemon),
+            "user": "guest",
+            "vhost": "/",
             "channel": 1,
             "code": 404,
             "text": "NOT_FOUND - no queue 'q' in vhost '/'",
@@ -506,6 +521,8 @@ async def test_a_connection_error() -> None:
             "event": "connection_error",
             "log_level": "warning",
             "connection": ours(peer, daemon),
+            "user": "guest",
+            "vhost": "/",
             "code": 504,
             "text": "CHANNEL_ERROR - second 'channel.open' seen",
         }

@@ -51,10 +51,13 @@ async def running(*options: str, data_dir: Path | None = None) -> AsyncIterator[
                     process.kill()
 
 
-async def all_it_tells(process: Process) -> str:
-    """What it writes to standard error, to its end."""
-    assert process.stderr is not None
-    return "".join([text async for text in TextReceiveStream(process.stderr)])
+async def why_it_does_not_start(process: Process) -> str:
+    """The reason that its log ends with, and has nothing else."""
+    [event] = [event async for event in events(process)]
+    assert (event["event"], event["level"]) == ("not_started", "error")
+    assert await process.wait() == 1
+    reason: str = event["reason"]
+    return reason
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -80,16 +83,15 @@ async def _until_it_listens(process: Process) -> AsyncIterator[dict[str, Any]]:
             break
 
 
-async def test_an_address_that_is_taken_is_told_without_a_traceback() -> None:
+async def test_an_address_that_is_taken_is_told_in_an_event() -> None:
     async with running() as one:
         *_, listening = [event async for event in _until_it_listens(one)]
         port = str(listening["port"])
         async with running("--port", port) as two:
-            told = await all_it_tells(two)
-            assert await two.wait() == 1
-    assert told == (
-        f"Error: cannot listen on 127.0.0.1:{port}: Address already in use; "
-        "another program has it (setting port takes another, 0 a free one)\n"
+            reason = await why_it_does_not_start(two)
+    assert reason == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "another program has it (setting port takes another, 0 a free one)"
     )
 
 
@@ -101,11 +103,10 @@ async def test_a_directory_has_one_broker_at_a_time(tmp_path: Path) -> None:
         *_, listening = [event async for event in _until_it_listens(one)]
         assert listening["data"] == str(tmp_path)
         async with running(data_dir=tmp_path) as two:
-            told = await all_it_tells(two)
-            assert await two.wait() == 1
-        assert told == (
-            f"Error: data directory {tmp_path}: in use by another amqpd (process {one.pid}); stop that one, or choose "
-            "another directory (--data-dir)\n"
+            reason = await why_it_does_not_start(two)
+        assert reason == (
+            f"data directory {tmp_path}: in use by another amqpd (process {one.pid}); stop that one, or choose "
+            "another directory (--data-dir)"
         )
         one.kill()
         await one.wait()
@@ -144,13 +145,11 @@ def cut_off(path: Path) -> None:
         (cut_off, "damaged: store.mdb is cut off at 8192 octets"),
     ],
 )
-async def test_a_directory_that_cannot_be_used_is_told_in_a_line(
+async def test_a_directory_that_cannot_be_used_is_told_in_an_event(
     tmp_path: Path, make: Callable[[Path], None], reason: str
 ) -> None:
     directory = tmp_path / "data"
     make(directory)
     async with running(data_dir=directory) as process:
-        told = await all_it_tells(process)
-        assert await process.wait() == 1
-    assert told.startswith(f"Error: data directory {directory}: {reason}")
-    assert told.count("\n") == 1
+        told = await why_it_does_not_start(process)
+    assert told.startswith(f"data directory {directory}: {reason}")

@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -371,6 +372,8 @@ async def test_heartbeats_are_sent_and_silence_is_noticed() -> None:
                 "event": "heartbeat_missed",
                 "log_level": "warning",
                 "connection": f"{shown(one.socket.getsockname())} -> {shown(works.address)}",
+                "user": "guest",
+                "vhost": "/",
                 "heartbeat_s": 10,
             }
         ]
@@ -425,6 +428,42 @@ async def test_one_that_closes_and_reads_late_but_in_time_gets_it_all() -> None:
         works.pass_time(works.pumps.limits.close_timeout_s - 1)
         assert await peer.hear_bodies(1) == [bytes(7 * MIB)]
         await peer.hears((0, ConnectionCloseOk()), END)
+
+
+async def says_something(_: Works, peer: Peer) -> None:
+    await peer.is_in_step()
+
+
+async def leaves(_: Works, peer: Peer) -> None:
+    peer.socket.close()
+
+
+async def goes_on(works: Works, peer: Peer) -> None:
+    works.pump_of(peer)._go_on()
+
+
+async def resumes(works: Works, peer: Peer) -> None:
+    works.pump_of(peer)._resume()
+
+
+async def is_ticked(works: Works, _: Peer) -> None:
+    works.pass_time(1)
+
+
+async def is_told_to_leave(works: Works, peer: Peer) -> None:
+    with anyio.move_on_after(0):
+        await works.pumps.shut_down("shutdown")
+
+
+@pytest.mark.parametrize("happens", [says_something, leaves, goes_on, resumes, is_ticked, is_told_to_leave])
+async def test_the_broker_is_told_the_time_with_whatever_reaches_it(happens: Callable[[Works, Peer], Any]) -> None:
+    async with pumping() as works:
+        peer = await works.connect()
+        agenda = works.broker.agenda
+        agenda.moment = 0.0
+        await happens(works, peer)
+        await until(lambda: agenda.moment > 0)
+        assert agenda.moment <= asyncio.get_running_loop().time()
 
 
 # Bugs -----------------------------------------------------------------------------------------------------------------
@@ -494,3 +533,4 @@ async def test_a_bug_in_one_tick_stops_neither_the_ticker_nor_the_others(monkeyp
         await peers[1].hears(END)
         await peers[2].hears(HEARTBEAT)
         assert isinstance(works.events("internal_error")[0]["exc_info"], ZeroDivisionError)
+        assert (await works.event("connection_closed"))["reason"] == "internal error: see internal_error"

@@ -1,16 +1,27 @@
+import os
+import signal
+from pathlib import Path
+
+import anyio
 import httpx
 import pytest
 
-from amqpd.wire.methods import BasicAck
-from tests.server.support import Daemon, serving
+from amqpd.wire.methods import BasicAck, BasicPublish, ConfirmSelect, ConfirmSelectOk, QueueDeclare, QueueDeclareOk
+from amqpd.wire.properties import Properties
+from tests.amqp.transcript import connection_close
+from tests.server.support import END, Daemon, serving, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("garbage_collection_put_back")]
 
 
-async def scrape(daemon: Daemon) -> dict[str, float]:
-    """The numbers of a scrape by their names and labels."""
+async def ask(daemon: Daemon, path: str) -> httpx.Response:
     async with httpx.AsyncClient() as http:
-        response = await http.get(daemon.metrics)
+        return await http.get(daemon.metrics.removesuffix("/metrics") + path)
+
+
+async def scrape(daemon: Daemon, path: str = "/metrics") -> dict[str, float]:
+    """The numbers of a scrape by their names and labels."""
+    response = await ask(daemon, path)
     assert response.status_code == 200
     lines = (line for line in response.text.splitlines() if not line.startswith("#"))
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
@@ -34,11 +45,15 @@ async def test_a_scrape_while_clients_are_connected() -> None:
         assert numbers["amqpd_channels"] == 3
         assert numbers["amqpd_consumers"] == 1
         assert numbers["amqpd_queues"] == 2
+        assert numbers["amqpd_queue_messages_ready"] == 1
+        assert numbers["amqpd_queue_messages_unacked"] == 1
+        assert numbers["amqpd_connection_incoming_bytes_total"] > 500
+        numbers = await scrape(daemon, "/metrics/per-object")
         q, other = '{queue="q",vhost="/"}', '{queue="other",vhost="/"}'
         assert numbers[f"amqpd_queue_messages_ready{q}"] == 0
         assert numbers[f"amqpd_queue_messages_unacked{q}"] == 1
         assert numbers[f"amqpd_queue_messages_published_total{q}"] == 3
-        assert numbers[f"amqpd_queue_messages_delivered_total{q}"] == 3
+        assert numbers[f"amqpd_queue_messages_delivered_ack_total{q}"] == 3
         assert numbers[f"amqpd_queue_messages_acked_total{q}"] == 2
         assert numbers[f"amqpd_queue_messages_ready{other}"] == 1
 
@@ -46,12 +61,15 @@ async def test_a_scrape_while_clients_are_connected() -> None:
 async def test_the_next_scrape_knows_who_has_left() -> None:
     async with serving() as daemon:
         peer = await daemon.connect()
-        assert (await scrape(daemon))["amqpd_connections"] == 1
+        before = await scrape(daemon)
+        assert before["amqpd_connections"] == 1
         peer.socket.close()
         await daemon.event("connection_closed")
-        numbers = await scrape(daemon)
-        assert numbers["amqpd_connections"] == 0
-        assert numbers["amqpd_connections_closed_total"] == 1
+        after = await scrape(daemon)
+        assert after["amqpd_connections"] == 0
+        assert after["amqpd_connections_closed_total"] == 1
+        for name in ("incoming_bytes", "outgoing_bytes", "incoming_packets", "outgoing_packets"):
+            assert after[f"amqpd_connection_{name}_total"] >= before[f"amqpd_connection_{name}_total"] > 0
 
 
 async def test_a_scrape_is_not_logged() -> None:
@@ -59,3 +77,83 @@ async def test_a_scrape_is_not_logged() -> None:
         said = len(daemon.log)
         await scrape(daemon)
         assert daemon.log[said:] == []
+
+
+async def test_names_are_those_that_the_settings_say() -> None:
+    async with serving(metrics_prefix="rabbitmq", node_name="rabbit@one", cluster_name="all") as daemon:
+        numbers = await scrape(daemon)
+        [identity] = [name for name in numbers if name.startswith("rabbitmq_identity_info")]
+        assert 'rabbitmq_node="rabbit@one"' in identity
+        assert 'rabbitmq_cluster="all"' in identity
+
+
+async def test_a_cluster_of_one_is_called_like_its_node() -> None:
+    async with serving(node_name="one") as daemon:
+        [identity] = [name for name in await scrape(daemon) if name.startswith("amqpd_identity_info")]
+        assert 'amqpd_cluster="one"' in identity
+
+
+async def waits(daemon: Daemon) -> float:
+    """How many messages were measured that went through a queue."""
+    peer = await daemon.connect()
+    await (await peer.declares("q")).publishes("q", b"a")
+    await peer.consumes("q", no_ack=True)
+    assert await peer.hear_bodies(1) == [b"a"]
+    return (await scrape(daemon))["amqpd_queue_message_wait_seconds_count"]
+
+
+@pytest.mark.parametrize(("message_times", "count"), [(True, 1), (False, 0)])
+async def test_how_long_messages_wait_is_measured_or_not(message_times: bool, count: int) -> None:
+    async with serving(message_times=message_times) as daemon:
+        assert await waits(daemon) == count
+
+
+async def test_the_store_has_metrics(tmp_path: Path) -> None:
+    async with serving(in_memory=False, data_dir=str(tmp_path)) as daemon:
+        peer = await daemon.connect()
+        await peer.says((1, QueueDeclare(queue="q", durable=True)), (1, ConfirmSelect()))
+        await peer.hears((1, QueueDeclareOk("q", 0, 0)), (1, ConfirmSelectOk()))
+        await peer.says((1, BasicPublish(routing_key="q"), b"a", Properties(delivery_mode=2)))
+        await peer.hears((1, BasicAck(1)))
+        numbers = await scrape(daemon)
+        assert numbers['amqpd_store_commit_seconds_count{file="store.mdb"}'] >= 2
+        assert numbers['amqpd_store_commit_seconds_count{file="spill.mdb"}'] == 0
+        assert numbers['amqpd_store_file_bytes{file="store.mdb"}'] > 0
+
+
+# Health ---------------------------------------------------------------------------------------------------------------
+
+
+async def readiness(daemon: Daemon) -> tuple[int, list[str]]:
+    response = await ask(daemon, "/health/ready")
+    return response.status_code, response.json()["reasons"]
+
+
+async def test_a_broker_is_live_and_ready() -> None:
+    async with serving() as daemon:
+        assert (await ask(daemon, "/health/live")).status_code == 200
+        assert await readiness(daemon) == (200, [])
+        assert (await scrape(daemon))["amqpd_ready"] == 1
+
+
+async def test_a_broker_that_blocks_publishers_is_live_and_not_ready() -> None:
+    async with serving(memory_high_watermark=0) as daemon:
+        await until(lambda: bool(daemon.events("alarm_set")))
+        assert (await ask(daemon, "/health/live")).status_code == 200
+        assert await readiness(daemon) == (503, ["memory"])
+        assert (await scrape(daemon))["amqpd_ready"] == 0
+
+
+async def test_a_broker_that_drains_goes_on_answering_and_is_not_ready() -> None:
+    forced = connection_close(320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'", None)
+    async with serving(close_timeout_s=3600) as daemon:
+        mute = await daemon.connect()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await mute.hears(forced)
+        with anyio.fail_after(5):
+            assert (await ask(daemon, "/health/live")).status_code == 200
+            assert await readiness(daemon) == (503, ["draining"])
+            assert (await scrape(daemon))["amqpd_ready"] == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        await mute.hears(END)
+        await daemon.ends()

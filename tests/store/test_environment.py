@@ -154,6 +154,13 @@ def test_messages_leave_a_reserve_behind_them(file: Faulty) -> None:
     assert file.path.stat().st_size >= file.octets + RESERVE
 
 
+def test_its_size_is_the_files_whatever_lmdb_says(file: Faulty) -> None:
+    before = file.octets_in_file
+    assert before == file.path.stat().st_size
+    file.commit(Batch(chunks=chunks_of(1, 1, persistent(bytes(100_000)))))
+    assert file.octets_in_file == file.path.stat().st_size > before + RESERVE
+
+
 def test_a_file_that_is_used_again_and_again_has_its_reserve_in_its_free_pages(file: Faulty) -> None:
     sizes: set[int] = set()
     for position in range(1, 100):

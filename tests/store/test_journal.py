@@ -77,9 +77,29 @@ def test_a_batch_has_all_there_is(bench: Bench) -> None:
     bench.journal.put(b"t2", b"two")
     bench.journal.put(b"t1", None)
     assert bench.journal.has_changes
-    assert bench.writer.write()
+    batch = bench.writer.cut()
+    assert (batch.messages, batch.octets) == (2, 3 + sum(len(chunk) for _, _, chunk in batch.chunks))
+    assert bench.writer.commit()
     assert not bench.journal.has_changes
     assert (bench.file.topology(), bench.chunks()) == ([b"two"], [(1, 1), (2, 1)])
+
+
+def test_what_is_settled_before_it_is_cut_is_not_among_its_messages(bench: Bench) -> None:
+    bench.one.append(1, persistent("a", "b", "c"), 3, False)
+    bench.one.remove([2])
+    assert bench.writer.cut().messages == 2
+
+
+def test_what_waits_waits_until_it_is_written(bench: Bench) -> None:
+    bench.one.append(1, persistent("a"), 1, False)
+    assert bench.journal.octets_waiting == 1 + OVERHEAD
+    bench.writer.cut()
+    bench.two.append(1, persistent("b", "c"), 2, False)
+    assert bench.journal.octets_waiting == 3 + 3 * OVERHEAD
+    bench.writer.commit()
+    assert bench.journal.octets_waiting == 2 + 2 * OVERHEAD
+    bench.writer.write()
+    assert bench.journal.octets_waiting == 0
 
 
 def test_the_watermark_follows_what_was_cut(bench: Bench) -> None:

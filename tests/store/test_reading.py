@@ -42,6 +42,14 @@ def test_all_there_is(file: Faulty) -> None:
     assert positions(file, stop=END) == ([1, 2, 3, 4, 5, 6, 7, 8, 9], END)
 
 
+def test_octets_are_those_of_all_its_chunks(file: Faulty) -> None:
+    size = len(file.read_chunk(1, 1).octets)
+    page = Reading(file, 1, 5, 10, 1, [], lambda _: None)
+    assert page.octets == 0
+    page.run()
+    assert page.octets == 2 * size
+
+
 def test_from_the_middle_of_a_chunk(file: Faulty) -> None:
     assert positions(file, start=5) == ([5, 6, 7, 8, 9], 10)
     assert positions(file, start=10) == ([], 10)

@@ -1,0 +1,97 @@
+"""Whether a broker is there, found out from outside: what ``amqpd ping`` does.
+
+Nobody has to log in for that: a broker answers the protocol header with connection.start, and says there what it is;
+and its metrics port says whether it takes clients now. Whatever answers, and however slowly, there is one limit of time
+for all of it. Little is imported, since this is run every few seconds where something looks after a broker.
+"""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+
+from amqpd.errors import MalformedArguments
+from amqpd.wire.constants import FRAME_END, FRAME_HEAD_SIZE, FRAME_METHOD, FRAME_OVERHEAD, PROTOCOL_HEADER
+from amqpd.wire.fast import unpack_frame_head
+from amqpd.wire.tables import Table, decode_table
+
+ANSWER_MAX = 65_536
+"""Octets of an answer that are looked at; those that are meant here have some hundred."""
+
+LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where to ask for what listens on every address."""
+
+START = b"\x00\x0a\x00\x0a\x00\x09"
+"""How connection.start begins: its class, its method, and the version 0-9."""
+
+READY = b"GET /health/ready HTTP/1.0\r\nConnection: close\r\n\r\n"
+
+
+class NoAnswer(Exception):
+    """There is no broker, or not the answer that one gives. The text says what there is instead."""
+
+
+def ask_who(host: str, port: int, timeout_s: float) -> str:
+    """Product and version of the AMQP 0-9-1 broker that listens there. NoAnswer."""
+    answer = _ask(host, port, timeout_s, PROTOCOL_HEADER, _is_enough)
+    properties = _server_properties(answer)
+    if properties is None:
+        what = f"says {answer[:16]!r}" if answer else "closes the connection"
+        raise NoAnswer(f"no AMQP 0-9-1 broker: it {what}")
+    said = [properties.get(key) for key in ("product", "version")]
+    name = " ".join(value for value in said if isinstance(value, str))
+    return name if name.isprintable() else repr(name)
+
+
+def ask_ready(host: str, port: int, timeout_s: float) -> list[str]:
+    """What keeps the broker with this metrics port from taking clients now; nothing: it takes them. NoAnswer."""
+    answer = _ask(host, port, timeout_s, READY, is_enough=lambda _: False)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    try:
+        reasons = json.loads(body)["reasons"]
+    except (ValueError, TypeError, KeyError):
+        first = head.partition(b"\r\n")[0][:64]
+        raise NoAnswer(f"no metrics port of amqpd: it says {first!r}") from None
+    return [str(reason) for reason in reasons]
+
+
+def _ask(host: str, port: int, timeout_s: float, question: bytes, is_enough: Callable[[bytes], bool]) -> bytes:
+    """What comes back, until it is enough, nothing more comes, or it is too much to be what is expected."""
+    deadline = time.monotonic() + timeout_s
+    answer = b""
+    try:
+        with socket.create_connection((LOCAL.get(host, host), port), timeout_s) as connected:
+            connected.sendall(question)
+            while not is_enough(answer) and len(answer) < ANSWER_MAX:
+                connected.settimeout(max(deadline - time.monotonic(), 0.001))
+                data = connected.recv(ANSWER_MAX)
+                if not data:
+                    break
+                answer += data
+    except TimeoutError:
+        raise NoAnswer(f"no answer within {timeout_s:g} s") from None
+    except OSError as error:
+        raise NoAnswer(error.strerror or str(error)) from None
+    return answer
+
+
+def _server_properties(answer: bytes) -> Table | None:
+    """Those of connection.start; None if it is not that."""
+    if not (_is_method(answer) and answer.startswith(START, FRAME_HEAD_SIZE)):
+        return None
+    try:
+        return decode_table(answer, FRAME_HEAD_SIZE + len(START))[0]
+    except MalformedArguments:
+        return None
+
+
+def _is_method(data: bytes) -> bool:
+    """One frame, whole, and nothing behind it."""
+    if len(data) < FRAME_OVERHEAD or data[0] != FRAME_METHOD:
+        return False
+    return len(data) == unpack_frame_head(data, 0)[2] + FRAME_OVERHEAD and data[-1] == FRAME_END
+
+
+def _is_enough(data: bytes) -> bool:
+    """It is a method, or cannot become one."""
+    return _is_method(data) or data[:1] not in (b"", bytes([FRAME_METHOD]))
