@@ -8,6 +8,7 @@ many times as fast; times in here are seconds at the pace of 1.
 """
 
 import asyncio
+import logging
 import math
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -268,5 +269,6 @@ async def demonstrate(url: str, pace: float = 1.0) -> None:
 ROLES = (shop, parcels, astray, guests, bookkeeper, customer, reports, archive, prices, clerk, visitors)
 
 if __name__ == "__main__":
+    logging.disable()  # aiormq has much to say about being interrupted
     with suppress(KeyboardInterrupt):
         asyncio.run(demonstrate(sys.argv[1], *map(float, sys.argv[2:])))

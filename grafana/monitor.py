@@ -4,7 +4,6 @@ All of it listens on loopback, keeps its data in a temporary directory, and is g
 broker and its load run all the same. Grafana comes with docker only, so what is said of it depends on there being one.
 """
 
-import asyncio
 import shutil
 import signal
 import subprocess
@@ -19,23 +18,35 @@ from urllib.request import urlopen
 
 import click
 
-from grafana.demonstration import demonstrate
 from grafana.live import HOW_TO_INSTALL, PROGRAM, PrometheusProcess, configure
 
 MEMORY = 256 << 20  # so that a picture shows where the limit is
 INTERVAL = "2s"  # who looks on is not made to wait
 START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 10.0
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python with these arguments. What it has to complain about goes to this terminal."""
+    # In a session of its own Ctrl-C does not reach it: the load ends before the broker does.
+    process = subprocess.Popen([sys.executable, *arguments], start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
+        process.kill()  # does nothing to a process that has ended
+        process.wait()
 
 
 @contextmanager
 def broker(port: int, metrics_port: int, directory: Path) -> Iterator[None]:
-    """A broker that is ready. What it has to complain about goes to this terminal."""
-    command = [sys.executable, "-P", "-m", "amqpd", "serve", "--log-level=warning", f"--memory-high-watermark={MEMORY}"]
-    command += [f"--port={port}", f"--metrics-port={metrics_port}", f"--data-dir={directory}"]
-    # In a session of its own Ctrl-C does not reach it: first the load ends, then the broker.
-    process = subprocess.Popen(command, start_new_session=True)
-    try:
+    """A broker that is ready."""
+    options = {"port": port, "metrics-port": metrics_port, "data-dir": directory, "memory-high-watermark": MEMORY}
+    arguments = ["--log-level=warning", *(f"--{key}={value}" for key, value in options.items())]
+    with running("-P", "-m", "amqpd", "serve", *arguments) as process:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not is_ready(f"http://127.0.0.1:{metrics_port}/health/ready"):
             if process.poll() is not None:
@@ -44,13 +55,6 @@ def broker(port: int, metrics_port: int, directory: Path) -> Iterator[None]:
                 raise click.ClickException("the broker is not ready")
             time.sleep(0.05)
         yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        finally:
-            process.kill()
-            process.wait()
 
 
 def is_ready(url: str) -> bool:
@@ -102,8 +106,10 @@ def has_docker() -> bool:
 @click.option("--prometheus-port", default=19090, show_default=True, help="port of Prometheus")
 def main(port: int, metrics_port: int, prometheus_port: int) -> None:
     """A broker with something to see, and a Prometheus that sees it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), ExitStack() as stack:
+    interrupts: list[int] = []  # an exception in the midst of a start would leave behind what was started
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: interrupts.append(number))
+    with ExitStack() as stack:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="amqpd-")))
         stack.enter_context(broker(port, metrics_port, directory / "broker"))
         url = f"amqp://guest:guest@127.0.0.1:{port}/"
@@ -113,7 +119,11 @@ def main(port: int, metrics_port: int, prometheus_port: int) -> None:
         click.echo(f"Prometheus  {watching}")
         click.echo(f"Grafana     {grafana()}")
         click.echo("Ctrl-C ends it.")
-        asyncio.run(demonstrate(url))
+        load = stack.enter_context(running("-m", "grafana.demonstration", url))
+        while not interrupts:
+            if load.poll() is not None:
+                raise click.ClickException("the load has ended")
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -92,8 +92,8 @@ def draw_timeseries(axes: Axes, panel: Json, period: Period) -> None:
     entries: list[tuple[str, str]] = []
     colours = iter(CURVES * (1 + len(curves) // len(CURVES)))
     for name, series in curves:
-        known = {round(at - period.start, 1): value for at, value in series.points if math.isfinite(value)}
-        values = [known.get(round(at - period.start, 1), math.nan) for at in times]  # where nothing is, is a gap
+        known = {round((at - period.start) / period.step): value for at, value in series.points if math.isfinite(value)}
+        values = [known.get(number, math.nan) for number in range(len(times))]  # where nothing is known, is a gap
         if name.startswith("limit"):
             axes.plot(times, values, color=COLOURS["red"], linewidth=1.2, linestyle=(0, (6, 4)))
             entries.append((f"{name}  {show(series.value, unit)}", COLOURS["red"]))
@@ -357,7 +357,10 @@ def _axes(figure: Figure, left: float, top: float, width: float, height: float) 
 def main(dashboard: Path, picture: Path, url: str, minutes: float, rows: int, **variables: str) -> None:
     """Draw PICTURE (a PNG) from the DASHBOARD's panels."""
     prometheus = Prometheus(url)
-    [now] = prometheus.query("time()")
+    try:
+        [now] = prometheus.query("time()")
+    except OSError as error:
+        raise click.ClickException(f"no Prometheus answers at {url} ({error}); make monitor starts one") from error
     period = Period(prometheus, now.value - minutes * 60, now.value, variables)
     figure = render(json.loads(dashboard.read_text("utf-8")), period, rows)
     with BytesIO() as drawn:

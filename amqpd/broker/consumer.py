@@ -32,8 +32,8 @@ class Deliveries:
     """The consumers of one session by tag, their deliveries that are not settled, and the prefetch that they share.
 
     ``prefetch_count`` is basic.qos with global=true in RabbitMQ's reading: one limit for all consumers of the channel;
-    0 is none. ``flowing`` is channel.flow: False stops deliveries to consumers. ``acked`` counts, ``retired`` is what
-    consumers that are gone had counted.
+    0 is none. ``flowing`` is channel.flow: False stops deliveries to consumers. ``given_back`` counts what was settled
+    otherwise than by an acknowledgement, ``retired`` is what consumers that are gone had counted.
     """
 
     __slots__ = (
@@ -43,9 +43,9 @@ class Deliveries:
         "_moments",
         "_next_tag",
         "_unacked",
-        "acked",
         "consumers",
         "flowing",
+        "given_back",
         "outstanding",
         "prefetch_count",
         "receiver",
@@ -54,7 +54,7 @@ class Deliveries:
 
     def __init__(self, receiver: Receiver, agenda: Agenda) -> None:
         self.receiver = receiver
-        self.acked = 0
+        self.given_back = 0
         self.retired = Handovers()
         self.consumers: dict[str, Consumer] = {}
         self.prefetch_count = 0
@@ -227,8 +227,8 @@ class Consumer(Subscriber):
 
     __slots__ = (
         "_deliveries",
-        "acked",
         "arguments",
+        "given_back",
         "prefetch_count",
         "queue",
         "redelivered",
@@ -253,7 +253,7 @@ class Consumer(Subscriber):
         self.arguments = arguments
         self.unacked = 0
         self.redelivered = 0
-        self.acked = 0
+        self.given_back = 0
         self._deliveries = deliveries
 
     @property
@@ -296,9 +296,17 @@ class Consumer(Subscriber):
             self.unacked -= count
             self._deliveries.outstanding -= count
 
+    def gave_back(self, count: int) -> None:
+        """The same, and they were not acknowledged."""
+        self.settled(count)
+        self.given_back += count
+        self._deliveries.given_back += count
+
     def handovers(self) -> Handovers:
-        manual, auto = (0, self.delivered) if self.no_ack else (self.delivered, 0)
-        return Handovers(manual, auto, redelivered=self.redelivered, acked=self.acked)
+        if self.no_ack:
+            return Handovers(consume_auto=self.delivered, redelivered=self.redelivered)
+        acked = self.delivered - self.unacked - self.given_back
+        return Handovers(consume_manual=self.delivered, redelivered=self.redelivered, acked=acked)
 
     def statistics(self) -> ConsumerStatistics:
         return ConsumerStatistics(

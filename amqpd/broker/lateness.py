@@ -84,5 +84,5 @@ class Lateness(Work):
         while len(self._late) > LATE_TAGS_MAX:
             self._late.popitem(last=False)
         for delivered_to, position, message in self._deliveries.take_out(tags):
-            delivered_to.settled(1)
+            delivered_to.gave_back(1)
             delivered_to.queue.requeue(position, message)

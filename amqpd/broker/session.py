@@ -314,7 +314,7 @@ class Session:
         """The delivery is done with (basic.ack). PreconditionFailed: an unknown delivery tag, here and below."""
         withdrawn = self.deliveries.withdraw(delivery_tag, multiple)
         if withdrawn:
-            self.deliveries.measure(withdrawn, next(iter(withdrawn)))
+            self.deliveries.measure(withdrawn, next(iter(withdrawn)) if multiple else delivery_tag)
         self._settle(withdrawn, self._complete)
 
     def complete_each(self, delivery_tags: Sequence[int]) -> None:
@@ -349,11 +349,10 @@ class Session:
 
     def _complete(self, withdrawn: dict[int, Delivery]) -> None:
         settled = by_consumer(withdrawn)
-        self.deliveries.acked += len(withdrawn)
         for consumer, positions in settled.items():
-            consumer.acked += len(positions)
             consumer.queue.complete(positions)
-        self._credit(settled)
+            consumer.settled(len(positions))
+        self._wake_any(settled)
 
     def _discard(self, withdrawn: dict[int, Delivery]) -> None:
         messages: dict[Consumer, list[Message]] = {consumer: [] for consumer, _, _ in withdrawn.values()}
@@ -362,18 +361,17 @@ class Session:
         settled = by_consumer(withdrawn)
         for consumer, positions in settled.items():
             consumer.queue.discard(positions, messages[consumer])
-        self._credit(settled)
+            consumer.gave_back(len(positions))
+        self._wake_any(settled)
 
-    def _credit(self, settled: dict[Consumer, list[int]]) -> None:
-        for consumer, positions in settled.items():
-            consumer.settled(len(positions))
-        # What a shared prefetch gives back may be anyone's.
+    def _wake_any(self, settled: Iterable[Consumer]) -> None:
+        """These have credit again. What a shared prefetch gives back may be anyone's."""
         for consumer in self.consumers.values() if self.deliveries.prefetch_count else settled:
             consumer.wake()
 
     def _requeue(self, withdrawn: dict[int, Delivery]) -> None:
         for consumer, position, message in withdrawn.values():
-            consumer.settled(1)
+            consumer.gave_back(1)
             consumer.queue.requeue(position, message)
         self._wake()
 

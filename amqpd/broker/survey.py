@@ -107,6 +107,8 @@ def of_session(session: Session, client: str) -> SessionStatistics:
     """One session, whose client has this name."""
     consumed = session.deliveries.handovers()
     confirms, transaction = session.confirms, session.transaction
+    uncommitted_acks = 0 if transaction is None else transaction.settlements
+    delivered = consumed.consume_manual + session.got_manual
     return SessionStatistics(
         client=client,
         number=session.number,
@@ -116,7 +118,7 @@ def of_session(session: Session, client: str) -> SessionStatistics:
         unacked=len(session.deliveries),
         unconfirmed=0 if confirms is None else confirms.unconfirmed,
         uncommitted=0 if transaction is None else transaction.publishes,
-        acks_uncommitted=0 if transaction is None else transaction.settlements,
+        acks_uncommitted=uncommitted_acks,
         prefetch_count=session.deliveries.prefetch_count,
         published=session.published,
         confirmed=0 if confirms is None else confirms.confirmed,
@@ -129,6 +131,6 @@ def of_session(session: Session, client: str) -> SessionStatistics:
             get_auto=session.got_auto,
             get_empty=session.get_empty,
             redelivered=consumed.redelivered + session.got_redelivered,
-            acked=session.deliveries.acked,
+            acked=delivered - len(session.deliveries) - session.deliveries.given_back - uncommitted_acks,
         ),
     )

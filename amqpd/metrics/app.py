@@ -6,6 +6,7 @@ Nobody logs in here. Health is told at once, whatever else is going on; pages ar
 from collections.abc import AsyncIterator, Callable, Iterable
 
 import anyio
+from anyio.lowlevel import checkpoint
 from prometheus_client.exposition import gzip_accepted
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
@@ -104,8 +105,10 @@ class _Pages:
 
 
 async def _each(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """The event loop goes on after each, also when the scraper is so quick that none of them has to wait."""
     for piece in pieces:
         yield piece
+        await checkpoint()
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:

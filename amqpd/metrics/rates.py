@@ -9,6 +9,7 @@ all queues that have gone.
 """
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -22,10 +23,10 @@ WINDOW_S = 5.0
 class Mark(NamedTuple):
     """Where the counters of a queue stood, and how much was ready."""
 
-    published: int
-    delivered: int
-    acked: int
-    ready: int
+    published: float
+    delivered: float
+    acked: float
+    ready: float
     blocked_s: float
 
     @classmethod
@@ -35,14 +36,23 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The marks of all queues, by vhost and name, at one moment."""
+    """The marks of all queues at one moment, by vhost and name. They are kept as arrays,
+    which the garbage collector does not look through."""
 
     taken_s: float
-    marks: Mapping[tuple[str, str], Mark]
+    marks: Mapping[str, Mapping[str, Sequence[float]]]
 
     @classmethod
     def of(cls, taken_s: float, queues: Sequence[QueueStatistics]) -> Self:
-        return cls(taken_s, {(queue.vhost, queue.name): Mark.of(queue) for queue in queues})
+        marks: dict[str, dict[str, Sequence[float]]] = {}
+        for queue in queues:
+            marks.setdefault(queue.vhost, {})[queue.name] = array("d", Mark.of(queue))
+        return cls(taken_s, marks)
+
+    def mark(self, queue: QueueStatistics) -> Mark | None:
+        """Where this queue stood, if it was there."""
+        kept = self.marks.get(queue.vhost, {}).get(queue.name)
+        return None if kept is None else Mark(*kept)
 
 
 class Readings:
@@ -65,8 +75,7 @@ class Readings:
             self._before, self._last = self._last, reading
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRates:
+class QueueRates(NamedTuple):
     """One queue, per second since the earlier reading. ``capacity`` is the share of that time in which a message did
     not have to wait for a consumer to take it; 0 without consumers. ``until_empty_s`` is 0 if nothing is ready,
     infinite if that does not become less."""
@@ -85,8 +94,7 @@ def queue_rates(queues: Sequence[QueueStatistics], now_s: float, earlier: Readin
     if earlier is None:
         return [_rates(queue, None, 1.0) for queue in queues]
     elapsed_s = now_s - earlier.taken_s
-    marks = earlier.marks
-    return [_rates(queue, marks.get((queue.vhost, queue.name)), elapsed_s) for queue in queues]
+    return [_rates(queue, earlier.mark(queue), elapsed_s) for queue in queues]
 
 
 def _rates(queue: QueueStatistics, before: Mark | None, elapsed_s: float) -> QueueRates:
@@ -105,7 +113,7 @@ def _rates(queue: QueueStatistics, before: Mark | None, elapsed_s: float) -> Que
     )
 
 
-def _until_empty(ready: int, shrinks_by: float) -> float:
+def _until_empty(ready: float, shrinks_by: float) -> float:
     if ready == 0:
         return 0.0
     return ready / shrinks_by if shrinks_by > 0 else math.inf

@@ -211,6 +211,25 @@ async def not_taken(_message: Message) -> None:
     await anyio.sleep_forever()
 
 
+async def test_messages_go_on_while_a_page_is_sent() -> None:
+    many = broker(queues=tuple(queue(f"queue-{number}") for number in range(200)))
+    application = metrics_app(lambda: in_turns(many), lambda: in_turns(server()), tuple)
+    events: list[str] = []
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            events.append("piece")
+            tasks.start_soon(messages)
+
+    async def messages() -> None:
+        events.append("message")
+
+    async with anyio.create_task_group() as tasks:
+        await application({**GET, "path": "/metrics/per-object"}, never, send)
+    assert events == ["piece", "message"] * (len(events) // 2)
+    assert len(events) > 4
+
+
 @pytest.mark.parametrize("receive", [never, gone])
 async def test_who_does_not_take_the_page_is_given_up(
     receive: Callable[[], Awaitable[Message]], monkeypatch: pytest.MonkeyPatch

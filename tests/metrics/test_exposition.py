@@ -179,7 +179,6 @@ def test_a_page_ends_as_openmetrics_wants_it() -> None:
         # Prometheus 2.42 and 3
         ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", OPENMETRICS),
         ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.1", OPENMETRICS),
-        ("application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5", TEXT),
     ],
 )
 def test_the_format_is_the_one_that_is_asked_for(accept: str, wanted: Format) -> None:

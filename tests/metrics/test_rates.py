@@ -101,7 +101,12 @@ def test_whoever_scrapes_all_the_time_gets_windows_that_say_something() -> None:
 
 def test_a_reading_has_a_mark_of_each_queue() -> None:
     orders = queue("orders", vhost="shop", published=3, handovers=Handovers(consume_auto=2, acked=1), ready=4)
-    assert Reading.of(5.0, [orders]) == Reading(5.0, {("shop", "orders"): Mark(3, 2, 1, 4, 0.0)})
+    read = Reading.of(5.0, [orders, queue("orders")])
+    assert read.taken_s == 5
+    assert read.mark(orders) == Mark(3, 2, 1, 4, 0.0)
+    assert read.mark(queue("orders")) == Mark(0, 0, 0, 0, 0.0)
+    assert read.mark(queue("orders", vhost="elsewhere")) is None
+    assert read.mark(queue("bills", vhost="shop")) is None
 
 
 def test_a_page_adds_up_the_rates_of_all_queues() -> None:

@@ -1,3 +1,4 @@
+import gc
 import gzip
 import threading
 from collections.abc import Callable, Generator
@@ -79,4 +80,30 @@ async def test_a_scrape_that_fails_leaves_the_next_alone() -> None:
     of = scraper(lambda: broker(connections=1 / next(numbers)))
     with pytest.raises(ZeroDivisionError):
         await page(of)
+    assert gc.isenabled()
     assert "\namqpd_connections 1.0\n" in await page(of)
+
+
+async def test_nobody_searches_for_garbage_as_long_as_there_are_many_objects() -> None:
+    events: list[tuple[str, bool]] = []
+
+    class Kind(str):
+        def __del__(self) -> None:
+            events.append(("freed", gc.isenabled()))
+
+    def read() -> BrokerStatistics:
+        events.append(("read", gc.isenabled()))
+        return broker(queues=(queue("orders", type=Kind("classic")),))
+
+    await page(scraper(read))
+    assert events == [("read", False), ("freed", False)]
+    assert gc.isenabled()
+
+
+async def test_who_searches_for_none_does_not_afterwards() -> None:
+    gc.disable()
+    try:
+        await page(scraper(broker))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

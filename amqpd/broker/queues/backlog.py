@@ -75,19 +75,21 @@ class Backlog:
             self._moments.note(self.marked, moment)
             self.marked = following
 
-    def measure(self, positions: Sequence[int], moment: float, histogram: Histogram) -> None:
-        """These were taken, the first of which was waiting: observe for how long they were."""
+    def measure(self, first: int, stop: int, moment: float, histogram: Histogram) -> None:
+        """Those from ``first``, which was waiting, to before ``stop`` were taken: observe for how long they waited."""
         moments = self._moments
-        first, stop = positions[0], positions[-1] + 1
         if moments.begin <= first and stop <= moments.end and stop <= self.marked:
             if moment - moments.since > RESOLUTION_S:
-                histogram.observe(moment - moments.since, len(positions))
-        elif stop - first == len(positions):
+                histogram.observe(moment - moments.since, stop - first)
+        else:
             moments.measure(first, min(stop, self.marked), moment, histogram)
             moments.forget(stop)
-        else:
-            for position in positions:
-                moments.measure(position, min(position + 1, self.marked), moment, histogram)
+
+    def measure_each(self, positions: Sequence[int], moment: float, histogram: Histogram) -> None:
+        """These were taken, maybe with others between them: observe for how long those waited that did."""
+        for position in positions:
+            if position < self.marked:
+                self.measure(position, position + 1, moment, histogram)
 
     def since(self, moment: float) -> float | None:
         """Since when the message that is taken next has been ready. None: there is none."""

@@ -22,9 +22,6 @@ from amqpd.wire.properties import priority
 LANE_BITS = 8
 LANE_MASK = (1 << LANE_BITS) - 1
 
-EVERY_POSITION = 1 << 62
-"""Above all positions: the lanes know which of theirs have been waiting."""
-
 
 class PriorityBacklog(Backlog):
     """Lanes from 0 to ``highest``, at most 255. ``open_log`` opens the log of a lane."""
@@ -50,7 +47,6 @@ class PriorityBacklog(Backlog):
             for lane in range(highest + 1)
         ]
         self._busy = 0  # bit n: lane n has something
-        self.marked = EVERY_POSITION
         for number in range(highest + 1):
             self._changed(number)
 
@@ -93,10 +89,9 @@ class PriorityBacklog(Backlog):
         for lane in self._busy_lanes():
             lane.mark(moment)
 
-    def measure(self, positions: Sequence[int], moment: float, histogram: Histogram) -> None:
+    def measure_each(self, positions: Sequence[int], moment: float, histogram: Histogram) -> None:
         lane = self._lanes[positions[0] & LANE_MASK]  # whoever takes messages gets them from one
-        if positions[0] >> LANE_BITS < lane.marked:
-            lane.measure([position >> LANE_BITS for position in positions], moment, histogram)
+        lane.measure_each([position >> LANE_BITS for position in positions], moment, histogram)
 
     def since(self, moment: float) -> float | None:
         return min((since for lane in self._busy_lanes() if (since := lane.since(moment)) is not None), default=None)

@@ -311,11 +311,16 @@ class Queue(Sink):
                 if not messages:
                     continue
             else:
+                first = ready.head
                 positions, messages, redelivered = ready.take(credit, room)
+                if first < backlog.marked and not redelivered and self.waits is not None:
+                    backlog.measure(first, first + len(messages), self._agenda.moment, self.waits)
             self._count_out(positions, redelivered, subscriber.no_ack)
             subscriber.deliver(positions, messages, redelivered)
         if ready.in_memory or ready.paged or returned:
             self._leave()
+        elif self._blocked_since != NOT_BLOCKED:
+            self._unblock()
         if self._timed:
             self._set_timer()
 
@@ -324,7 +329,9 @@ class Queue(Sink):
         moment, backlog = self._agenda.moment, self._backlog
         if self._has_lanes or backlog.ready.next > backlog.marked:
             backlog.mark(moment)
-        if self._blocked_since == NOT_BLOCKED and self.subscribers and not self._turns.ring:
+        if self._turns.ring:
+            self._unblock()
+        elif self._blocked_since == NOT_BLOCKED and self.subscribers:
             self._blocked_since = moment
 
     def _unblock(self) -> None:
@@ -366,6 +373,8 @@ class Queue(Sink):
                 message if count is None else with_delivery_count(message, count)
                 for message, count in zip(messages, counts, strict=True)
             ]
+        if messages and not redelivered and self.waits is not None:
+            self._backlog.measure_each(positions, self._agenda.moment, self.waits)
         return positions, messages, redelivered
 
     def _without_expired(
@@ -408,8 +417,6 @@ class Queue(Sink):
         self.delivered += count
         if redelivered:
             self.redelivered += count
-        elif positions[0] < self._backlog.marked and self.waits is not None:
-            self._backlog.measure(positions, self._agenda.moment, self.waits)
         if not no_ack:
             self.unacked += count
         elif self._settles:
@@ -518,8 +525,6 @@ class Queue(Sink):
             self._let_in(subscriber)
 
     def _let_in(self, subscriber: Subscriber) -> None:
-        if self._blocked_since != NOT_BLOCKED:
-            self._unblock()
         self._turns.add(subscriber)
         self._agenda.schedule(self)
 

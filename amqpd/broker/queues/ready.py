@@ -1,7 +1,7 @@
 """The messages of a queue that were never handed out, in order: the first of them in memory, the rest with its log.
 
 Positions number a queue's messages from 1. What lies in memory has consecutive positions, so only the first is kept
-(``_head``) and a waiting message costs one reference. Only a restart leaves gaps, where messages were settled or
+(``head``) and a waiting message costs one reference. Only a restart leaves gaps, where messages were settled or
 transient; they are noted beside.
 
 While a queue is short, all of it lies in memory. When it grows beyond its window, what comes is left with the log
@@ -45,9 +45,9 @@ class Windows:
 class Ready:
     """The never delivered messages of one queue.
 
-    ``in_memory`` are those that can be had at once. ``octets`` are those of all bodies, ``next`` is the position of the
-    next message to come. With ``durable``, the log keeps persistent messages from the start; without a log, all stay in
-    memory. ``arrived`` is called when a page has come that was waited for.
+    ``in_memory`` are those that can be had at once, the first at position ``head``. ``octets`` are those of all bodies,
+    ``next`` is the position of the next message to come. With ``durable``, the log keeps persistent messages from the
+    start; without a log, all stay in memory. ``arrived`` is called when a page has come that was waited for.
     """
 
     __slots__ = (
@@ -56,13 +56,13 @@ class Ready:
         "_durable",
         "_gaps",
         "_generation",
-        "_head",
         "_log",
         "_page_at",
         "_reading",
         "_resident",
         "_tail",
         "_windows",
+        "head",
         "in_memory",
         "next",
         "octets",
@@ -87,7 +87,7 @@ class Ready:
         if log is not None:
             kept = log.kept
             self.next, self.octets, self.paged, self._delivered = kept.next, kept.octets, kept.count, kept.delivered
-        self._head = self._tail = self.next  # the positions of the first in memory, and behind the last
+        self.head = self._tail = self.next  # the positions of the first in memory, and behind the last
 
     def __len__(self) -> int:
         return len(self.in_memory) + self.paged
@@ -101,7 +101,7 @@ class Ready:
     def first(self) -> int:
         """A position before which there are none any more."""
         if self.in_memory:
-            return self._head
+            return self.head
         return self._page_at if self.paged else self.next
 
     @property
@@ -134,7 +134,7 @@ class Ready:
             if self.in_memory:
                 self._gaps.append((self._tail, position))
             else:
-                self._head = position
+                self.head = position
         self._tail = position + len(messages)
         size = octets + MESSAGE_OVERHEAD * len(messages)
         self._resident += size
@@ -148,7 +148,7 @@ class Ready:
 
         With their positions, and whether they may have been handed out before.
         """
-        in_memory, head = self.in_memory, self._head
+        in_memory, head = self.in_memory, self.head
         redelivered = head < self._delivered
         if redelivered:
             limit = min(limit, self._delivered - head)
@@ -170,9 +170,9 @@ class Ready:
             self.octets -= taken - MESSAGE_OVERHEAD * len(messages)
             self._windows.octets -= taken
             self._resident -= taken
-        self._head = head + len(messages)
-        if self._gaps and self._head == self._gaps[0][0]:
-            self._head = self._gaps.popleft()[1]
+        self.head = head + len(messages)
+        if self._gaps and self.head == self._gaps[0][0]:
+            self.head = self._gaps.popleft()[1]
         if self.paged:
             self.read_ahead()
         return range(head, head + len(messages)), messages, redelivered
@@ -184,7 +184,7 @@ class Ready:
         self._resident = self.octets = self.paged = 0
         self.in_memory.clear()
         self._gaps.clear()
-        self._head = self._tail = self.next
+        self.head = self._tail = self.next
         self._forget_reading()
         return start, self.next
 
