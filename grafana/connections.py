@@ -190,10 +190,13 @@ CONNECTION_TABLE = [
             "connection": "Connection",
             "user": "User",
             "vhost": "Virtual host",
+            "client_name": "Name",
             "client": "Client",
             "client_version": "Version",
         },
-        Column("Info", busiest(greatest(C + "info", f"{CONNECTION}, user, vhost, client, client_version"))),
+        Column(
+            "Info", busiest(greatest(C + "info", f"{CONNECTION}, user, vhost, client, client_version, client_name"))
+        ),
         Column("Channels", busiest(total(C + "channels", CONNECTION))),
         Column("Received", busiest(rate(C + "incoming_bytes_total", CONNECTION)), units.BytesPerSecondSI),
         Column("Sent", busiest(rate(C + "outgoing_bytes_total", CONNECTION)), units.BytesPerSecondSI),
@@ -208,8 +211,8 @@ CONNECTION_TABLE = [
 CHANNELS = [
     table(
         "Fullest channels",
-        f"The {SHOWN} channels that hold most unacknowledged messages. Unacked at the prefetch count: the consumer is "
-        "busy, or stuck. Prefetch 0 is no limit: everything there is goes to the first consumer. Unconfirmed that "
+        f"The {SHOWN} channels that hold most unacknowledged messages. Unacked always at the prefetch count: its "
+        "consumers are busy, or stuck; in the thousands: they have no prefetch count. Unconfirmed that "
         "stays high: the disk is slow. Uncommitted that only grows: a transaction was forgotten.",
         {
             "instance": "Instance",
@@ -219,7 +222,6 @@ CHANNELS = [
         },
         Column("Info", fullest(greatest(CH + "info", f"{CHANNEL}, user, vhost"))),
         Column("Unacked", fullest(total(CH + "messages_unacked", CHANNEL))),
-        Column("Prefetch", fullest(greatest(CH + "prefetch", CHANNEL))),
         Column("Consumers", fullest(total(CH + "consumers", CHANNEL))),
         Column("Unconfirmed", fullest(total(CH + "messages_unconfirmed", CHANNEL))),
         Column("Uncommitted", fullest(total(CH + "messages_uncommitted", CHANNEL))),

@@ -26,7 +26,7 @@ from PIL import Image
 
 from grafana.expressions import fill
 from grafana.live import Prometheus, Series
-from grafana.units import BINARY, show
+from grafana.units import show
 
 DPI = 100
 WIDTH_PX = 1600
@@ -94,15 +94,15 @@ def draw_timeseries(axes: Axes, panel: Json, period: Period) -> None:
     for name, series in curves:
         known = {round((at - period.start) / period.step): value for at, value in series.points if math.isfinite(value)}
         values = [known.get(number, math.nan) for number in range(len(times))]  # where nothing is known, is a gap
-        if name.startswith("limit"):
-            axes.plot(times, values, color=COLOURS["red"], linewidth=1.2, linestyle=(0, (6, 4)))
-            entries.append((f"{name}  {show(series.value, unit)}", COLOURS["red"]))
+        is_limit = name.startswith("limit")
+        colour = COLOURS["red"] if is_limit else next(colours)
+        entries.append((f"{name}  {show(series.value, unit)}", colour))
+        if is_limit:
+            axes.plot(times, values, color=colour, linewidth=1.2, linestyle=(0, (6, 4)))
             continue
         if is_stacked:
             values = [value + below for value, below in zip(values, ground, strict=True)]
-        colour = next(colours)
         axes.plot(times, values, color=colour, linewidth=1.2)
-        entries.append((f"{name}  {show(series.value, unit)}", colour))
         axes.fill_between(times, ground, values, color=colour, alpha=opacity, linewidth=0)
         if is_stacked:
             ground = values
@@ -250,7 +250,7 @@ def _scale(axes: Axes, period: Period) -> None:
 def _values(most: float, unit: str) -> MultipleLocator:
     """Steps for values up to this: of round numbers of the unit they are shown in."""
     base = 1
-    if unit in BINARY and most > 1:
+    if unit == "bytes" and most > 1:
         base = 1024 ** int(math.log(most, 1024))
     elif unit == "s":
         base = next((seconds for seconds in (86_400, 3_600, 60) if most > 2 * seconds), 1)

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 NUMBERS = ("", "K", "Mil", "Bil")
 SIZES = {
-    "bytes": (1024, ("B", "KiB", "MiB", "GiB", "TiB"), ""),
-    "binBps": (1024, ("B", "KiB", "MiB", "GiB", "TiB"), "/s"),
-    "decbytes": (1000, ("B", "kB", "MB", "GB", "TB"), ""),
-    "Bps": (1000, ("B", "kB", "MB", "GB", "TB"), "/s"),
+    "bytes": (1024, ("B", "KiB", "MiB", "GiB", "TiB")),
+    "decbytes": (1000, ("B", "kB", "MB", "GB", "TB")),
+    "Bps": (1000, ("B/s", "kB/s", "MB/s", "GB/s", "TB/s")),
 }
-BINARY = ("bytes", "binBps")
+RATES = {"mps": "msg/s", "ops": "ops/s", "iops": "io/s"}
 TIMES = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1), ("ms", 1e-3), ("µs", 1e-6))
 
 
@@ -25,9 +24,8 @@ def show(value: float, unit: str) -> str:
     if unit == "percentunit":
         return f"{value * 100:.3g} %"
     if unit in SIZES:
-        step, names, suffix = SIZES[unit]
-        return _scaled(value, step, names) + suffix
-    return f"{_scaled(value, 1000, NUMBERS)} {unit.partition(':')[2]}".strip()
+        return _scaled(value, *SIZES[unit])
+    return f"{_scaled(value, 1000, NUMBERS)} {RATES.get(unit, '')}".strip()
 
 
 def _time(seconds: float) -> str:

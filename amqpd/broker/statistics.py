@@ -182,8 +182,8 @@ class BrokerStatistics:
 
     ``messages_rejected`` are publishes that were refused. ``messages_dropped`` left a queue without having been
     acknowledged: by (queue type, reason, whether they went to a dead letter exchange), all combinations.
-    ``unlisted`` is what queues had counted that are not there any more, and reply queues, which come and go with their
-    consumers and are not among the ``queues``. ``publishers`` are sessions that have published.
+    ``gone`` is what queues had counted that are not there any more. Reply queues, which come and go with their
+    consumers, are not among the ``queues``. ``publishers`` are sessions that have published.
 
     Memory and disk are in octets, as they were last measured: what is used or free, and where the alarm begins. None:
     no disk is looked after.
@@ -212,7 +212,7 @@ class BrokerStatistics:
     messages_unroutable_returned: int
     messages_unroutable_dropped: int
     message_sizes: Distribution
-    unlisted: Tally
+    gone: Tally
     memory_alarm: bool
     disk_alarm: bool
     memory_used: int
@@ -221,12 +221,13 @@ class BrokerStatistics:
     disk_free_limit: int | None
     vhosts: tuple[str, ...]
     queues: tuple[QueueStatistics, ...]
+    reply_queues: tuple[QueueStatistics, ...]
     exchanges: tuple[ExchangeStatistics, ...]
     sessions: tuple[SessionStatistics, ...]
 
     def tally(self) -> Tally:
         """What all queues have counted that there ever were. Takes its time, if they are many."""
-        return self.unlisted.plus(self.queues)
+        return self.gone.plus((*self.queues, *self.reply_queues))
 
     @property
     def messages_delivered(self) -> int:

@@ -40,16 +40,18 @@ def survey(
     vhosts, clients = tuple(vhosts), tuple(clients)
     queues = [queue for vhost in vhosts for queue in vhost.queues.values()]
     exchanges = [exchange for vhost in vhosts for exchange in vhost.exchanges.values()]
-    unlisted = Tally(NO_HANDOVERS | dict(totals.gone.handovers), totals.gone.waits, totals.gone.acks)
+    gone = Tally(NO_HANDOVERS | dict(totals.gone.handovers), totals.gone.waits, totals.gone.acks)
     of_sessions: list[SessionStatistics] = []
     of_exchanges: list[ExchangeStatistics] = []
     listed: list[QueueStatistics] = []
-    others: list[QueueStatistics] = []
+    of_replies: list[QueueStatistics] = []
     unacked_since: dict[Queue, float] = {}
+    consumers = publishers = 0
 
     for client in clients:
         for number, session in enumerate(list(client.sessions)):
             of_sessions.append(of_session(session, client.name))
+            publishers += session.published > 0
             for queue, since in session.deliveries.oldest().items():
                 unacked_since[queue] = min(since, unacked_since.get(queue, since))
             if number % AT_ONCE == 0:
@@ -59,7 +61,8 @@ def survey(
         if number % AT_ONCE == 0:
             yield
     for number, queue in enumerate(queues):
-        (others if queue.volatile else listed).append(queue.statistics(unacked_since.get(queue)))
+        (of_replies if queue.volatile else listed).append(queue.statistics(unacked_since.get(queue)))
+        consumers += len(queue.subscribers)
         if number % AT_ONCE == 0:
             yield
 
@@ -67,8 +70,8 @@ def survey(
         connections=len(clients),
         connections_blocked=alarms.blocked,
         channels=len(of_sessions),
-        consumers=sum(queue.consumers for queue in (*listed, *others)),
-        publishers=sum(session.published > 0 for session in of_sessions),
+        consumers=consumers,
+        publishers=publishers,
         connections_opened=totals.connections_opened,
         connections_closed=totals.connections_closed,
         channels_opened=totals.channels_opened,
@@ -89,7 +92,7 @@ def survey(
         messages_unroutable_returned=totals.messages_unroutable_returned,
         messages_unroutable_dropped=totals.messages_unroutable_dropped,
         message_sizes=totals.message_sizes.distribution(),
-        unlisted=unlisted.plus(others),
+        gone=gone,
         memory_alarm=alarms.is_low("memory"),
         disk_alarm=alarms.is_low("disk"),
         memory_used=alarms.memory_used,
@@ -98,6 +101,7 @@ def survey(
         disk_free_limit=alarms.disk_free_limit,
         vhosts=tuple(vhost.name for vhost in vhosts),
         queues=tuple(listed),
+        reply_queues=tuple(of_replies),
         exchanges=tuple(of_exchanges),
         sessions=tuple(of_sessions),
     )

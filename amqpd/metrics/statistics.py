@@ -10,7 +10,8 @@ from amqpd.histogram import Distribution
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatistics:
-    """One connection. ``client`` and ``client_version`` are the product that it says it is (connection.start-ok).
+    """One connection. ``client`` and ``client_version`` are the product that it says it is, ``client_name`` what it
+    calls itself (connection.start-ok: product, version, connection_name).
 
     These and the names are empty as long as they are not known. Octets are the socket's, ``reads`` and ``writes``
     the calls that moved them; ``pending`` octets are still to be taken by the peer.
@@ -21,6 +22,7 @@ class ConnectionStatistics:
     user: str
     client: str
     client_version: str
+    client_name: str
     blocked: bool
     channels: int
     octets_in: int

@@ -347,6 +347,7 @@ class Pump(asyncio.Protocol):
             user=who.get("user", ""),
             client=who.get("product", ""),
             client_version=who.get("product_version", ""),
+            client_name=who.get("connection_name", ""),
             blocked=connection.blocked,
             channels=len(connection.channels),
             octets_in=traffic.octets_in,

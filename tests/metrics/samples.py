@@ -104,6 +104,7 @@ def connection(name: str, **values: Any) -> ConnectionStatistics:
         "user": "guest",
         "client": "pika",
         "client_version": "1.3.2",
+        "client_name": "billing",
         "blocked": False,
         "channels": 0,
         "octets_in": 0,
@@ -141,11 +142,12 @@ def broker(**values: Any) -> BrokerStatistics:
             for forwarded in (False, True)
         },
         "message_sizes": nothing(SIZES),
-        "unlisted": Tally({}),
+        "gone": Tally({}),
         "memory_alarm": False,
         "disk_alarm": False,
         "vhosts": ("/",),
         "queues": (),
+        "reply_queues": (),
         "exchanges": (),
         "sessions": (),
     }

@@ -39,6 +39,7 @@ MADE_OF_OTHERS = {
     ("broker", "queues"),
     ("broker", "exchanges"),
     ("broker", "sessions"),
+    ("broker", "reply_queues"),
     ("server", "connections"),
     ("server", "journals"),
 }

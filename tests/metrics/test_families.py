@@ -142,7 +142,7 @@ def test_handovers_are_those_of_the_queue_and_of_the_channel(name: str, expected
         broker(
             queues=(queue("orders", handovers=HANDOVERS),),
             sessions=(session("here -> there", 1, handovers=HANDOVERS),),
-            unlisted=Tally({"classic": Handovers(10, 10, 10, 10, 10, 10, 10)}),
+            gone=Tally({"classic": Handovers(10, 10, 10, 10, 10, 10, 10)}),
         )
     )
     assert value(read, f"amqpd_queue_{name}_total", PER_OBJECT, vhost="/", queue="orders") == expected
@@ -194,7 +194,7 @@ def test_messages_that_left_their_queues_are_shown_by_what_became_of_them(reason
 
 def test_times_are_measured_by_queue_and_of_all_that_there_ever_were() -> None:
     measured, unmeasured = queue("measured", waits=TIMES, acks=TIMES), queue("unmeasured", waits=None, acks=None)
-    read = snapshot(broker(queues=(measured, unmeasured), unlisted=Tally({}, waits=TIMES, acks=TIMES)))
+    read = snapshot(broker(queues=(measured, unmeasured), gone=Tally({}, waits=TIMES, acks=TIMES)))
     for name in ("amqpd_queue_message_wait_seconds", "amqpd_queue_ack_seconds"):
         assert value(read, f"{name}_bucket", PER_OBJECT, vhost="/", queue="measured", le="0.001") == 0
         assert value(read, f"{name}_bucket", PER_OBJECT, vhost="/", queue="measured", le="0.005") == 1
@@ -286,7 +286,7 @@ def test_of_connections_all_as_one_are_those_that_there_ever_were() -> None:
     assert value(read, "amqpd_connection_channels") == 2
     assert value(read, "amqpd_connection_pending_bytes") == 5
     assert value(read, "amqpd_connection_blocked") == 1
-    whose = {"vhost": "/", "user": "guest", "client": "pika", "client_version": "1.3.2"}
+    whose = {"vhost": "/", "user": "guest", "client": "pika", "client_version": "1.3.2", "client_name": "billing"}
     assert value(read, "amqpd_connection_info", PER_OBJECT, connection="one", **whose) == 1
 
 

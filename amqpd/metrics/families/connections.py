@@ -51,7 +51,7 @@ CONNECTIONS: Table[ConnectionStatistics] = Table(
 )
 
 INFO: Table[ConnectionStatistics] = Table(
-    labels=("connection", "vhost", "user", "client", "client_version"),
+    labels=("connection", "vhost", "user", "client", "client_version", "client_name"),
     rows=lambda snapshot: snapshot.server.connections,
     label_values=lambda connection: (
         connection.name,
@@ -59,6 +59,7 @@ INFO: Table[ConnectionStatistics] = Table(
         connection.user,
         connection.client,
         connection.client_version,
+        connection.client_name,
     ),
     families={
         "connection_metrics": (gauge("connection_info", "Whose connection it is", lambda _connection: 1, combine=None),)
