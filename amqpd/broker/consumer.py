@@ -114,34 +114,41 @@ class Deliveries:
             self._moments = Moments(moment)
         self._moments.note(delivery_tag, moment)
 
-    def measure(self, withdrawn: "dict[int, Delivery]", lowest_tag: int) -> None:
-        """These are acknowledged, of which one has the lowest tag: let their queues know how long that took."""
+    def measure(self, withdrawn: "dict[int, Delivery]") -> None:
+        """These are acknowledged, at least one: let their queues know how long that took."""
         moments, moment = self._moments, self._agenda.moment
-        if moments is None or (lowest_tag >= moments.newest and moment - moments.latest <= RESOLUTION_S):
+        first = min(withdrawn)
+        if moments is None or (first >= moments.newest and moment - moments.latest <= RESOLUTION_S):
             return  # no time, as for a client that is quick
-        stop = lowest_tag + len(withdrawn)
-        if stop - 1 in withdrawn and len({consumer for consumer, _, _ in withdrawn.values()}) == 1:
-            acks = withdrawn[lowest_tag][0].queue.acks  # as mostly: all that one consumer got in this time
-            if acks is not None:
-                moments.measure(lowest_tag, stop, moment, acks)
-            return
-        for tag, (consumer, _, _) in withdrawn.items():
-            if consumer.queue.acks is not None:
-                moments.measure(tag, tag + 1, moment, consumer.queue.acks)
+        stop = first + len(withdrawn)
+        if max(withdrawn) < stop and len({consumer for consumer, _, _ in withdrawn.values()}) == 1:
+            self._measure(withdrawn[first], first, stop)  # as mostly: all that one consumer got in this time
+        else:
+            for tag, delivery in withdrawn.items():
+                self._measure(delivery, tag, tag + 1)
+
+    def _measure(self, delivery: "Delivery", first: int, stop: int) -> None:
+        queue = delivery[0].queue
+        if queue.acks is not None and queue.exists and self._moments is not None:
+            self._moments.measure(first, stop, self._agenda.moment, queue.acks)
 
     def oldest(self) -> dict[Queue, float]:
-        """When the oldest delivery was made that is not settled, for each queue that has any here."""
+        """When the oldest delivery was made that is not settled, for each queue that has any here.
+
+        Beyond the first thousand deliveries a queue may be left out if what it has here was got by basic.get, or by a
+        consumer that is gone.
+        """
         found: dict[Queue, float] = {}
         if self._moments is None:
             return found
-        moment = self._moments.latest
+        tag = 0
         for tag, (consumer, _, _) in islice(self._unacked.items(), LOOK_AT_MOST):
             if consumer.queue not in found:
-                found[consumer.queue] = moment = self._moments.of(tag)
+                found[consumer.queue] = self._moments.of(tag)
         if len(self._unacked) > LOOK_AT_MOST:
             for consumer in self.consumers.values():
                 if consumer.unacked:
-                    found.setdefault(consumer.queue, moment)
+                    found.setdefault(consumer.queue, self._moments.of(tag))
         return found
 
     def retire(self, consumer: "Consumer") -> None:
@@ -177,7 +184,7 @@ class Deliveries:
             return withdrawn
         if delivery_tag == 0:
             self._unacked = {}
-            return dict(sorted(unacked.items()))  # in order already, unless some were restored
+            return unacked
         if delivery_tag not in unacked:
             self._check_late(delivery_tag)
         tags: Iterable[int] = range(self._lowest_tag, delivery_tag + 1)
@@ -211,9 +218,9 @@ class Deliveries:
             self._lateness = None
 
     def restore(self, deliveries: "dict[int, Delivery]") -> None:
-        """Put back what was withdrawn: a transaction was rolled back. It may lie out of order."""
+        """Put back what was withdrawn, each in its place: a transaction was rolled back."""
         if deliveries:
-            self._unacked.update(deliveries)
+            self._unacked = dict(sorted((self._unacked | deliveries).items()))
             self._lowest_tag = min(self._lowest_tag, min(deliveries))
         for consumer in {consumer for consumer, _, _ in deliveries.values()}:
             consumer.expect()

@@ -312,10 +312,7 @@ class Session:
 
     def complete(self, delivery_tag: int, multiple: bool = False) -> None:
         """The delivery is done with (basic.ack). PreconditionFailed: an unknown delivery tag, here and below."""
-        withdrawn = self.deliveries.withdraw(delivery_tag, multiple)
-        if withdrawn:
-            self.deliveries.measure(withdrawn, next(iter(withdrawn)) if multiple else delivery_tag)
-        self._settle(withdrawn, self._complete)
+        self._settle(self.deliveries.withdraw(delivery_tag, multiple), self._complete)
 
     def complete_each(self, delivery_tags: Sequence[int]) -> None:
         """The same for several, one by one; those before an unknown one are done with."""
@@ -323,8 +320,6 @@ class Session:
         try:
             self.deliveries.withdraw_each(delivery_tags, withdrawn)
         finally:
-            if withdrawn:
-                self.deliveries.measure(withdrawn, min(withdrawn))
             self._settle(withdrawn, self._complete)
 
     def requeue(self, delivery_tag: int, multiple: bool = False) -> None:
@@ -348,6 +343,8 @@ class Session:
             self._agenda.settle()
 
     def _complete(self, withdrawn: dict[int, Delivery]) -> None:
+        if withdrawn:
+            self.deliveries.measure(withdrawn)
         settled = by_consumer(withdrawn)
         for consumer, positions in settled.items():
             consumer.queue.complete(positions)

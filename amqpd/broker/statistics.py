@@ -64,10 +64,11 @@ class QueueStatistics:
     """One queue. Its counters count since it was declared, or since the start of the broker.
 
     ``ready_in_memory`` of the ready messages are in memory, the others with the store only. ``ready_age_s`` is how long
-    the next message to be delivered has been ready, ``unacked_age_s`` how long ago the oldest delivery was made that is
-    not settled; None: there is none. ``waits`` is how long messages were ready before they were delivered for the first
-    time, ``acks`` how long consumers took to acknowledge; None: it is not measured here. ``blocked_s`` is for how long
-    messages were ready, consumers there, and none of them could take any.
+    the next message to be delivered has been ready (with priorities the oldest of those that are next of each),
+    ``unacked_age_s`` how long ago the oldest delivery was made of which nothing has been said; None: there is none.
+    ``waits`` is how long messages were ready before they were delivered for the first time, ``acks`` how long consumers
+    took to acknowledge; None: it was never measured here. ``blocked_s`` is for how long messages were ready, consumers
+    there, and none of them could take any.
     """
 
     vhost: str

@@ -50,6 +50,8 @@ def survey(
 
     for client in clients:
         for number, session in enumerate(list(client.sessions)):
+            if session not in client.sessions:  # it was closed meanwhile
+                continue
             of_sessions.append(of_session(session, client.name))
             publishers += session.published > 0
             for queue, since in session.deliveries.oldest().items():

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from amqpd.broker.broker import Broker
+from amqpd.broker.consumer import LOOK_AT_MOST
 from amqpd.broker.statistics import UNROUTABLE, BrokerStatistics, Handovers, SessionStatistics
 from amqpd.broker.survey import AT_ONCE
 from amqpd.broker.topology.vhost import REPLY_TO
@@ -58,6 +59,39 @@ def test_a_queue_that_is_deleted_meanwhile_still_counts(broker: Broker, peer: Pe
     peer.session.delete_queue("b")
     assert finished(survey).messages_acked == 2
     assert broker.statistics().messages_acked == 2
+
+
+def test_what_is_acknowledged_when_its_queue_is_gone_does_not_count(broker: Broker, peer: Peer) -> None:
+    peer.declare("q")
+    peer.send("q", "1")
+    peer.get("q")
+    survey = broker.survey()
+    next(survey)
+    peer.session.delete_queue("q")
+    peer.session.complete(1)
+    assert finished(survey).messages_acked == broker.statistics().messages_acked == 0
+
+
+def test_a_session_that_is_closed_meanwhile_is_not_there(broker: Broker, peer: Peer) -> None:
+    last = [Peer(peer.client) for _ in range(2 * AT_ONCE)][-1]
+    survey = broker.survey()
+    next(survey)
+    last.leave()
+    assert finished(survey).channels == 2 * AT_ONCE
+
+
+def test_the_oldest_delivery_beyond_a_thousand_is_no_older_than_the_last_that_was_looked_at(
+    broker: Broker, peer: Peer
+) -> None:
+    for queue in ("q", "r"):
+        peer.declare(queue)
+        peer.session.consume(queue)
+    peer.send("q", *["a"] * 2)
+    broker.agenda.moment = 100
+    peer.send("q", *["a"] * (LOOK_AT_MOST - 2))
+    peer.send("r", "b")
+    broker.agenda.moment = 101
+    assert {queue.name: queue.unacked_age_s for queue in broker.statistics().queues} == {"q": 101, "r": 1}
 
 
 def test_how_messages_were_handed_over(broker: Broker, peer: Peer) -> None:

@@ -188,12 +188,53 @@ def test_the_broker_says_whether_it_is_measured_and_a_queue_knows_better(
     assert (peer.q.waits is not None, peer.q.acks is not None) == (measured, measured)
 
 
-def test_a_policy_says_it_for_many(peer: Watched) -> None:
+def test_what_was_measured_stays_when_a_policy_ends_it_and_what_was_not_is_left_out(peer: Watched) -> None:
     peer.declare("q")
+
+    def pass_one(moment: float) -> None:
+        peer.send("q", "a")
+        peer.at(moment)
+        peer.get("q")
+        peer.session.complete(0, multiple=True)
+
+    pass_one(5)
     peer.session.set_policy("quiet", "^q$", {"message-times": False}, apply_to="queues")
-    assert peer.q.waits is None
+    pass_one(10)
+    assert (told(peer.q.waits), told(peer.q.acks)) == ({10: 1}, {0.001: 1})
     peer.session.clear_policy("quiet")
-    assert told(peer.q.waits) == {}
+    assert (told(peer.q.waits), told(peer.q.acks)) == ({10: 1}, {0.001: 1})
+    pass_one(12)
+    assert (told(peer.q.waits), told(peer.q.acks)) == ({2.5: 1, 10: 1}, {0.001: 2})
+
+
+def test_acknowledgements_with_others_between_them_are_told_apart(peer: Watched) -> None:
+    peer.declare("q")
+    peer.session.consume("q")
+    peer.send("q", "a", "b", "c")
+    peer.session.complete(2)
+    peer.at(1000)
+    peer.send("q", "d")
+    peer.at(1000.5)
+    peer.session.complete(4, multiple=True)
+    assert told(peer.q.acks) == {0.001: 1, 0.5: 1, 3600: 2}
+
+
+def test_in_a_transaction_it_is_the_commit_that_ends_it(peer: Watched) -> None:
+    peer.declare("q")
+    peer.send("q", "a", "b")
+    peer.get("q")
+    peer.at(10)
+    peer.get("q")
+    peer.session.select_transaction()
+    peer.session.complete(1)
+    peer.session.rollback()
+    peer.at(20)
+    assert peer.q.unacked_age_s == 20
+    peer.session.complete(1)
+    assert told(peer.q.acks) == {}
+    peer.at(30)
+    peer.session.commit()
+    assert told(peer.q.acks) == {60: 1}
 
 
 def test_it_is_blocked_while_consumers_are_there_and_none_can_take_what_is_ready(peer: Watched) -> None:
@@ -208,6 +249,19 @@ def test_it_is_blocked_while_consumers_are_there_and_none_can_take_what_is_ready
     peer.session.complete(1)
     peer.at(20)
     assert peer.q.blocked_s == 3  # nothing is ready
+
+
+def test_it_is_blocked_when_a_message_comes_back_that_nobody_can_take(peer: Watched) -> None:
+    other = Peer(peer.client)
+    peer.declare("q")
+    other.session.qos(1)
+    peer.send("q", "a", "b")
+    peer.get("q")
+    other.session.consume("q")
+    peer.at(3)
+    peer.session.requeue(1)
+    peer.at(10)
+    assert peer.q.blocked_s == 7
 
 
 @pytest.mark.parametrize("way", ["get", "purge", "cancel", "delete"])

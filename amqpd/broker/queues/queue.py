@@ -25,6 +25,7 @@ from amqpd.broker.queues.backlog import Backlog
 from amqpd.broker.queues.priority import PriorityBacklog
 from amqpd.broker.queues.rules import PLAIN, Overflow, QueueRules
 from amqpd.broker.queues.subscriber import Subscriber
+from amqpd.broker.queues.times import Times
 from amqpd.broker.queues.turns import Turns
 from amqpd.broker.queues.unused import Unused
 from amqpd.broker.records import QueueRecord
@@ -32,7 +33,7 @@ from amqpd.broker.sink import Sink
 from amqpd.broker.statistics import Handovers, QueueStatistics
 from amqpd.broker.timers import Timer, Timers
 from amqpd.errors import AccessRefused
-from amqpd.histogram import TIMES_S, Histogram
+from amqpd.histogram import Histogram
 
 EXPIRED, MAXLEN, REJECTED, DELIVERY_LIMIT = "expired", "maxlen", "rejected", "delivery_limit"
 """Why a message leaves without having been acknowledged: the reasons that x-death gives."""
@@ -53,7 +54,7 @@ class Queue(Sink):
     ``owner`` is the connection an exclusive queue belongs to, as an opaque object. ``volatile`` marks the queue behind
     a direct reply-to consumer: it can be published to and probed, but is nobody's to list, bind or consume from. A
     queue that was kept starts with its messages. ``waits`` and ``acks`` are how long messages waited and how long
-    consumers took, what is beyond the first bucket; None: it is not measured.
+    consumers took, what is beyond the first bucket; None: it is not measured now.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Queue(Sink):
         "_settles",
         "_timed",
         "_timer",
+        "_times",
         "_turns",
         "_unused",
         "acked",
@@ -120,6 +122,7 @@ class Queue(Sink):
         self.waits: Histogram | None = None
         self.acks: Histogram | None = None
         self._gone_auto = 0  # delivered to consumers without acknowledgements that are gone
+        self._times: Times | None = None
         self._blocked_s = 0.0
         self._blocked_since = NOT_BLOCKED
         self._agenda = host.agenda
@@ -173,13 +176,21 @@ class Queue(Sink):
         self._inspects = self._has_lanes or self._timed or rules.delivery_limit is not None or bool(self._returns)
         self._unused.limit(rules.expires)
         measured = self._host.message_times if rules.message_times is None else rules.message_times
-        if not measured:
-            self.waits = self.acks = None
-        elif self.waits is None:
-            self.waits, self.acks = Histogram(TIMES_S), Histogram(TIMES_S)
+        if measured != (self.waits is not None):
+            self._measure(measured)
         self._drop_head()
         if self._timed:  # and there may be another first one now
             self._agenda.schedule(self)
+
+    def _measure(self, measured: bool) -> None:
+        """From now on it is measured how long messages wait and consumers take, or is not."""
+        self._times = self._times or Times()
+        if measured:
+            self._times.start(self.delivered - self.redelivered, self.acked)
+            self.waits, self.acks = self._times.waits, self._times.acks
+        else:
+            self._times.stop(self.delivered - self.redelivered, self.acked)
+            self.waits = self.acks = None
 
     # Messages in
 
@@ -275,6 +286,8 @@ class Queue(Sink):
         self._drop_head()
         if self._turns.ring or self._timed:
             self._agenda.schedule(self)
+        elif self.ready:
+            self._leave()
 
     # Messages out
 
@@ -392,9 +405,11 @@ class Queue(Sink):
 
     def complete(self, positions: Sequence[int]) -> None:
         """Messages that were handed out are acknowledged."""
-        self.acked += len(positions)
         self.unacked -= len(positions)
-        if self._settles and self.exists:
+        if not self.exists:  # and its counts have been taken over
+            return
+        self.acked += len(positions)
+        if self._settles:
             self._settle(positions)
 
     def discard(self, positions: Sequence[int], messages: Sequence[Message]) -> None:
@@ -570,6 +585,9 @@ class Queue(Sink):
         now = self._agenda.moment
         ready_since = self._backlog.since(now)
         in_memory, in_memory_octets = self._backlog.in_memory
+        waits = acks = None
+        if self._times is not None:
+            waits, acks = self._times.distributions(self.delivered - self.redelivered, self.acked)
         blocked_s = 0.0 if self._blocked_since == NOT_BLOCKED else now - self._blocked_since
         return QueueStatistics(
             vhost=self.record.vhost,
@@ -587,7 +605,7 @@ class Queue(Sink):
             handovers=self.handovers(),
             ready_age_s=None if ready_since is None else max(now - ready_since, 0.0),
             unacked_age_s=None if unacked_since is None else max(now - unacked_since, 0.0),
-            waits=None if self.waits is None else self.waits.distribution_among(self.delivered - self.redelivered),
-            acks=None if self.acks is None else self.acks.distribution_among(self.acked),
+            waits=waits,
+            acks=acks,
             blocked_s=self._blocked_s + blocked_s,
         )
