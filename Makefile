@@ -3,7 +3,7 @@
 # ARGS is handed on to the command:  make run ARGS="--port 5673",  make test ARGS="tests/wire -x".
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-compiled check crash interop wheel compiled pure clean
+.PHONY: help run monitor test test-compiled check crash interop dashboards panels wheel compiled pure clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,9 @@ help:  ## list the targets
 
 run: $(VENV)/runtime.stamp  ## start a broker on 127.0.0.1:5672, with metrics on 127.0.0.1:15692 (Ctrl-C ends it)
 	@exec $(BIN)/amqpd serve $(ARGS)
+
+monitor: $(VENV)/dev.stamp  ## the same with a load to look at, and a Prometheus on 127.0.0.1:19090 (Ctrl-C ends it)
+	@exec $(BIN)/python -m grafana.monitor $(ARGS)
 
 # Three at a time on two cores, since many a test waits. Each of the three has a broker of its own. For one: ARGS="-n 0".
 PYTEST := $(BIN)/pytest -n 3 --dist worksteal
@@ -55,6 +58,15 @@ bench-check-compiled: $(VENV)/dev.stamp build/compiled.stamp  ## the same with t
 bench-baseline: $(VENV)/dev.stamp build/compiled.stamp  ## make the present costs the baseline, of both builds
 	$(INSTRUCTIONS) --write
 	PYTHONSAFEPATH=1 PYTHONPATH=build/compiled:. $(INSTRUCTIONS) --write
+
+dashboards: $(VENV)/dev.stamp  ## write grafana/dashboards/*.json, what Grafana imports, from the code
+	$(BIN)/python -m grafana
+
+# The pictures of the README, from what "make monitor" has seen in its last minutes.
+RENDER = $(BIN)/python -m grafana.render --minutes $(or $(MINUTES),5)
+panels: $(VENV)/dev.stamp  ## draw docs/overview.png and docs/queues.png, while "make monitor" runs (MINUTES=5)
+	$(RENDER) grafana/dashboards/overview.json docs/overview.png --rows 39
+	$(RENDER) grafana/dashboards/queues.json docs/queues.png --rows 47
 
 wheel: build/wheel.stamp  ## compile amqpd with mypyc into a wheel in dist/
 

@@ -77,14 +77,14 @@ async def shop(stage: Stage) -> None:
     """Orders, safe on the disk before the customer is told, and now and then a burst of them."""
     async with stage.enter("shop") as channel:
         orders, events = await channel.get_exchange(ORDERS), await channel.get_exchange(EVENTS)
-        burst_at = stage.now() + BURST_EVERY_S
+        burst_at = stage.now() + BURST_EVERY_S / 4
         for number in count():
             rate = ORDERS_A_S * (1 + 0.6 * math.sin(stage.now() / WAVE_S * math.tau))
             await asyncio.gather(order(orders, number), events.publish(event(200), f"order.created.{number % 5}"))
             await stage.sleep(1 / rate)
             if stage.now() >= burst_at:
                 burst_at += BURST_EVERY_S
-                await asyncio.gather(*(order(orders, number) for _ in range(BURST)))
+                await asyncio.gather(*(order(orders, number + further) for further in range(BURST)))
 
 
 async def order(orders: AbstractExchange, number: int) -> None:

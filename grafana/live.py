@@ -124,14 +124,18 @@ class PrometheusProcess(Prometheus):
         self._reader.join()
 
     def _read_log(self, stream: IO[str]) -> None:
-        address = None
+        said: dict[str, str] = {}
         with stream:
             for line in stream:
                 self.log.append(line.rstrip("\n"))
                 if found := LISTENING.search(line):
-                    address = found[1]
-                if READY in line:
-                    self._ready.put(address)
+                    said["address"] = found[1]
+                elif READY in line:
+                    said["ready"] = line
+                else:
+                    continue
+                if len(said) == 2:  # two of its threads say so, in any order
+                    self._ready.put(said["address"])
         self._ready.put(None)
 
 

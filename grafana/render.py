@@ -252,7 +252,7 @@ def _values(most: float, unit: str) -> MultipleLocator:
     base = 1
     if unit == "bytes" and most > 1:
         base = 1024 ** int(math.log(most, 1024))
-    elif unit == "s":
+    elif unit in ("s", "dtdurations"):
         base = next((seconds for seconds in (86_400, 3_600, 60) if most > 2 * seconds), 1)
     first, second, *_ = MaxNLocator(5).tick_values(0, most / base)
     return MultipleLocator((second - first) * base)
@@ -366,9 +366,8 @@ def main(dashboard: Path, picture: Path, url: str, minutes: float, rows: int, **
     with BytesIO() as drawn:
         figure.savefig(drawn, format="png", facecolor=CANVAS)
         with Image.open(drawn) as image:
-            image.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(
-                picture, optimize=True
-            )  # a third of the octets
+            colours = image.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            colours.save(picture, optimize=True)  # a third of the octets, and the few colours as they were
 
 
 if __name__ == "__main__":

@@ -115,13 +115,13 @@ class Deliveries:
         self._moments.note(delivery_tag, moment)
 
     def measure(self, withdrawn: "dict[int, Delivery]") -> None:
-        """These are acknowledged, at least one: let their queues know how long that took."""
+        """These are acknowledged, in the order of their tags: let their queues know how long that took."""
         moments, moment = self._moments, self._agenda.moment
-        first = min(withdrawn)
+        first = next(iter(withdrawn))
         if moments is None or (first >= moments.newest and moment - moments.latest <= RESOLUTION_S):
             return  # no time, as for a client that is quick
         stop = first + len(withdrawn)
-        if max(withdrawn) < stop and len({consumer for consumer, _, _ in withdrawn.values()}) == 1:
+        if next(reversed(withdrawn)) == stop - 1 and len({consumer for consumer, _, _ in withdrawn.values()}) == 1:
             self._measure(withdrawn[first], first, stop)  # as mostly: all that one consumer got in this time
         else:
             for tag, delivery in withdrawn.items():
@@ -173,7 +173,7 @@ class Deliveries:
         return tag
 
     def withdraw(self, delivery_tag: int, multiple: bool) -> "dict[int, Delivery]":
-        """Take out what an ack, nack or reject speaks of; ``multiple`` with tag 0 is all.
+        """Take out what an ack, nack or reject speaks of, in the order of the tags; ``multiple`` with tag 0 is all.
 
         A tag that was taken back because it was late is tolerated. PreconditionFailed: no such tag.
         """

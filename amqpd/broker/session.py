@@ -320,6 +320,8 @@ class Session:
         try:
             self.deliveries.withdraw_each(delivery_tags, withdrawn)
         finally:
+            if len(withdrawn) > 1:
+                withdrawn = dict(sorted(withdrawn.items()))
             self._settle(withdrawn, self._complete)
 
     def requeue(self, delivery_tag: int, multiple: bool = False) -> None:

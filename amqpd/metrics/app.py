@@ -4,6 +4,7 @@ Nobody logs in here. Health is told at once, whatever else is going on; pages ar
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -79,13 +80,24 @@ class _Pages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._going_on += 1
         try:
-            response = await self._answer(Request(scope))
-            with anyio.move_on_after(SENDING_S):
-                await response(scope, receive, send)
+            async with self._answer(Request(scope)) as response:
+                with anyio.move_on_after(SENDING_S):
+                    await response(scope, receive, send)
         finally:
             self._going_on -= 1
 
-    async def _answer(self, request: Request) -> Response:
+    @asynccontextmanager
+    async def _answer(self, request: Request) -> AsyncIterator[Response]:
+        """The answer, which is let go at the end: a client that leaves ends this by an exception, whose traceback would
+        keep the page until somebody looks for garbage."""
+        pieces: list[bytes] = []
+        try:
+            yield await self._respond(request, pieces)
+        finally:
+            pieces.clear()
+
+    async def _respond(self, request: Request, pieces: list[bytes]) -> Response:
+        """The answer. A page comes into ``pieces``."""
         if self._going_on > SCRAPES_MAX:
             return PlainTextResponse(f"There are {SCRAPES_MAX} scrapes already.\n", status_code=503)
         try:
@@ -99,7 +111,7 @@ class _Pages:
         gzip = gzip_accepted(request.headers.get("accept-encoding", ""))
         if gzip:
             headers["content-encoding"] = "gzip"
-        pieces = await self._scraper.scrape(page, wanted, gzip)
+        pieces += await self._scraper.scrape(page, wanted, gzip)
         headers["content-length"] = str(sum(map(len, pieces)))
         return StreamingResponse(_each(pieces), headers=headers)
 

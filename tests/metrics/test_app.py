@@ -1,4 +1,7 @@
+"""The pages over HTTP: who asks for what, and what becomes of those who leave."""
+
 import gzip
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 
 import anyio
@@ -240,3 +243,31 @@ async def test_who_does_not_take_the_page_is_given_up(
         await application(GET, receive, not_taken)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://broker") as client:
         assert (await client.get("/metrics")).status_code == 200
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_page_leaves_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    piece = bytes(1000)
+
+    async def scrape(*_: object) -> list[bytes]:
+        return [piece] * 100
+
+    async def listen() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            leaving.cancel()
+            await anyio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(app.Scraper, "scrape", scrape)
+    application = metrics_app(lambda: in_turns(ORDERS), lambda: in_turns(server()), tuple)
+    scope: Scope = {"type": "http", "method": "GET", "path": "/metrics", "query_string": b"", "headers": []}
+    scope |= {"http_version": "1.1", "root_path": "", "scheme": "http", "server": None, "client": None}
+    before = sys.getrefcount(piece)
+    with anyio.CancelScope() as leaving:
+        await application(scope, listen, send)
+    assert leaving.cancelled_caught
+    assert sys.getrefcount(piece) - before < 10
