@@ -183,6 +183,13 @@ def test_a_broker_that_says_strange_things_of_itself() -> None:
     assert (result.exit_code, result.output) == (0, f"127.0.0.1:{port}: '\\x1b[31m'\n")
 
 
+def test_a_broker_that_says_a_lot_of_itself() -> None:
+    table = b"\7productS\0\0\xea\x60" + b"a" * 60_000
+    with something(start(len(table).to_bytes(4, "big") + table)) as (port, _):
+        result = ping("--port", port)
+    assert (result.exit_code, result.output) == (0, f"127.0.0.1:{port}: {'a' * 64}\n")
+
+
 @pytest.mark.parametrize(("arguments", "octets"), [(["--port"], b"\1\0\0"), (["--ready", "--metrics-port"], b"HTTP")])
 @pytest.mark.parametrize("begins", [True, False])
 def test_one_that_hangs(arguments: list[str], octets: bytes, begins: bool) -> None:
@@ -191,13 +198,36 @@ def test_one_that_hangs(arguments: list[str], octets: bytes, begins: bool) -> No
     assert line == f"Error: 127.0.0.1:{port}: no answer within 0.05 s"
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 404 Not Found\r\n\r\nnothing here", b"HTTP/1.0 200 OK\r\n\r\n[]", b""])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 404 Not Found\r\n\r\nnothing here",
+        b"HTTP/1.0 200 OK\r\n\r\n[]",
+        b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 60_000,
+        b'HTTP/1.0 200 OK\r\n\r\n{"reasons": null}',
+        b'HTTP/1.0 200 OK\r\n\r\n{"reasons": 5}',
+        b'HTTP/1.0 200 OK\r\n\r\n{"reasons": "abc"}',
+        b'HTTP/1.0 200 OK\r\n\r\n{"reasons": [1]}',
+        b'HTTP/1.0 500 Internal Server Error\r\n\r\n{"reasons": []}',
+        b'HTTP/1.0 503 Service Unavailable\r\n\r\n{"reasons": []}',
+        b'200 OK\r\n\r\n{"reasons": []}',
+        b"",
+    ],
+    ids=["404", "list", "deep", "null", "number", "text", "numbers", "500", "503", "no HTTP", "nothing"],
+)
 def test_a_port_that_knows_nothing_of_readiness(answer: bytes) -> None:
     with something(answer) as (port, heard):
         line = refusal(ping("--ready", "--metrics-port", port))
     first = answer.partition(b"\r\n")[0]
     assert line == f"Error: 127.0.0.1:{port}: no metrics port of amqpd: it says {first!r}"
     assert heard[0].startswith(b"GET /health/ready HTTP/1.0\r\n")
+
+
+def test_reasons_are_shown_as_they_are_only_if_they_can_be() -> None:
+    reasons = json.dumps({"reasons": ["memory", "\x1b[31m", "a" * 10_000]}).encode()
+    with something(b"HTTP/1.1 503 Service Unavailable\r\n\r\n" + reasons) as (port, _):
+        line = refusal(ping("--ready", "--metrics-port", port))
+    assert line == f"Error: 127.0.0.1:{port}: not ready: memory, '\\x1b[31m', {'a' * 64}"
 
 
 def test_an_answer_without_end_is_cut_short() -> None:

@@ -6,7 +6,7 @@ delivered is known by a few marks, see moments.py.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, repeat
+from itertools import repeat
 
 from amqpd.broker.agenda import Agenda
 from amqpd.broker.lateness import Lateness
@@ -22,10 +22,6 @@ from amqpd.wire.tables import Table
 
 UNLIMITED = 1 << 40
 """Credit of a consumer without prefetch."""
-
-LOOK_AT_MOST = 1000
-"""Unsettled deliveries of a session that are looked at for the oldest of each queue: a snapshot must not take long.
-What comes after them is not older than they are."""
 
 
 class Deliveries:
@@ -132,24 +128,13 @@ class Deliveries:
         if queue.acks is not None and queue.exists and self._moments is not None:
             self._moments.measure(first, stop, self._agenda.moment, queue.acks)
 
-    def oldest(self) -> dict[Queue, float]:
-        """When the oldest delivery was made that is not settled, for each queue that has any here.
+    def unsettled(self) -> "list[tuple[int, Delivery]]":
+        """Tags and deliveries, the oldest first."""
+        return list(self._unacked.items())
 
-        Beyond the first thousand deliveries a queue may be left out if what it has here was got by basic.get, or by a
-        consumer that is gone.
-        """
-        found: dict[Queue, float] = {}
-        if self._moments is None:
-            return found
-        tag = 0
-        for tag, (consumer, _, _) in islice(self._unacked.items(), LOOK_AT_MOST):
-            if consumer.queue not in found:
-                found[consumer.queue] = self._moments.of(tag)
-        if len(self._unacked) > LOOK_AT_MOST:
-            for consumer in self.consumers.values():
-                if consumer.unacked:
-                    found.setdefault(consumer.queue, self._moments.of(tag))
-        return found
+    def delivered_at(self, delivery_tag: int) -> float:
+        """When that was; see moments.py."""
+        return self._agenda.moment if self._moments is None else self._moments.of(delivery_tag)
 
     def retire(self, consumer: "Consumer") -> None:
         """It ends; its tag may be used again. What it had counted stays."""

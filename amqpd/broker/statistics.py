@@ -81,6 +81,7 @@ class QueueStatistics:
     ready_in_memory: int
     ready_in_memory_bytes: int
     unacked: int
+    unacked_bytes: int
     consumers: int
     published: int
     handovers: Handovers

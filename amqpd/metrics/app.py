@@ -5,10 +5,10 @@ Nobody logs in here. Health is told at once, whatever else is going on; pages ar
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
-from prometheus_client.exposition import gzip_accepted
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from amqpd.metrics.exposition import format_for
+from amqpd.metrics.exposition import accepts, format_for
 from amqpd.metrics.pages import AGGREGATED, PER_OBJECT, BadRequest, Page, detailed
 from amqpd.metrics.scraper import Observe, Scraper, Survey
 
@@ -60,14 +60,21 @@ def metrics_app(
         return JSONResponse(status, status_code=503 if reasons else 200)
 
     pages = _Pages(Scraper(survey, observe, prefix))
-    return Starlette(
-        routes=[
-            *(Route(path, pages, methods=["GET"]) for path in PAGES),
-            Route("/health/live", live),
-            Route("/health/ready", ready),
+    endpoints: dict[str, Callable[..., Any]] = {
+        **dict.fromkeys(PAGES, pages),
+        "/health/live": live,
+        "/health/ready": ready,
+    }
+    application = Starlette(
+        routes=[  # also with a slash at the end, as in RabbitMQ
+            Route(path + slash, endpoint, methods=["GET"])
+            for path, endpoint in endpoints.items()
+            for slash in ("", "/")
         ],
         exception_handlers={404: _not_found},
     )
+    application.router.redirect_slashes = False  # to the host that the client named, whatever it was
+    return application
 
 
 class _Pages:
@@ -101,14 +108,14 @@ class _Pages:
         if self._going_on > SCRAPES_MAX:
             return PlainTextResponse(f"There are {SCRAPES_MAX} scrapes already.\n", status_code=503)
         try:
-            page = PAGES[request.scope["path"]](request.query_params)
+            page = PAGES[request.scope["path"].removesuffix("/")](request.query_params)
         except BadRequest as error:
             return PlainTextResponse(f"{error}\n", status_code=400)
         wanted = format_for(request.headers.get("accept", ""))
         headers = {"content-type": wanted.content_type, "vary": "Accept, Accept-Encoding"}
         if request.method == "HEAD":  # as RabbitMQ answers it
             return Response(status_code=204, headers=headers)
-        gzip = gzip_accepted(request.headers.get("accept-encoding", ""))
+        gzip = accepts(request.headers.get("accept-encoding", ""), "gzip")
         if gzip:
             headers["content-encoding"] = "gzip"
         pieces += await self._scraper.scrape(page, wanted, gzip)

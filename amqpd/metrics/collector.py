@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from amqpd.metrics.columns import Column, Labels, family, label_value
 from amqpd.metrics.families import CLUSTER, DETAILED_ONLY, OBJECTS, RABBITMQ_ONLY, WHOLE
 from amqpd.metrics.info import RABBITMQ, build_info, identity_info
-from amqpd.metrics.pages import PROCESS_FAMILIES, Page
+from amqpd.metrics.pages import PROCESS_FAMILIES, PROCESS_LIMITS, Page
 from amqpd.metrics.process import file_alarm, interpreter_families, process_families, socket_families
 from amqpd.metrics.snapshot import Snapshot
 from amqpd.metrics.tables import Family, Kind, Table, Value
@@ -51,7 +51,10 @@ class StatisticsCollector(Collector):
                 yield from self._rows(table, _all_of(table), Column, self._prefix)
             else:
                 yield from self._combined(table)
-        yield from self._process()
+        process = list(self._process(self._prefix))
+        yield from process
+        yield file_alarm(self._prefix, process)
+        yield from interpreter_families()
 
     def _detailed(self) -> Iterator[Metric]:
         """Under the prefixes that RabbitMQ has here, so that a server may be asked for this page and another."""
@@ -64,8 +67,11 @@ class StatisticsCollector(Collector):
             yield from self._rows(table, chosen, make, prefix)
         for table in CLUSTER:
             yield from self._rows(table, _asked_for(table, self._page), Column, f"{self._prefix}_cluster")
-        if PROCESS_FAMILIES in self._page.families:
-            yield from process_families(prefix)
+        if self._page.families & {PROCESS_FAMILIES, PROCESS_LIMITS}:
+            for metric in self._process(prefix):
+                name = PROCESS_LIMITS if metric.name.startswith(f"{prefix}_process_max_") else PROCESS_FAMILIES
+                if name in self._page.families:
+                    yield metric
 
     def _rows(self, table: AnyTable, families: Families, make: Make, prefix: str) -> Iterator[Metric]:
         """These families of a table, row by row."""
@@ -101,13 +107,11 @@ class StatisticsCollector(Collector):
             if value is not None:
                 yield family(each.kind, f"{self._prefix}_{name}", each.documentation, ALL_AS_ONE, [value])
 
-    def _process(self) -> Iterator[Metric]:
-        process = process_families(self._prefix)
+    def _process(self, prefix: str) -> Iterator[Metric]:
+        process = process_families(prefix)
         yield from process
-        yield file_alarm(self._prefix, process)
         if self._prefix == RABBITMQ:
-            yield from socket_families(self._prefix, process, self._snapshot.broker.connections)
-        yield from interpreter_families()
+            yield from socket_families(prefix, process, self._snapshot.broker.connections)
 
 
 ALL_AS_ONE = Labels((), [()])

@@ -6,12 +6,12 @@ This runs in a worker thread while messages go on, and the event loop waits for 
 call holds it: to join 20 MB takes 10 ms. So pages are made of pieces from the beginning to the end.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import generate_latest
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
@@ -24,6 +24,8 @@ PIECE_SIZE = 1 << 16
 
 GZIP_LEVEL = 1  # text this repetitive shrinks tenfold even so, at a fraction of the time
 GZIP_FORMAT = zlib.MAX_WBITS | 16
+
+NOT_ACCEPTABLE = re.compile(r"q=0(\.0{0,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,19 @@ OPENMETRICS = Format("application/openmetrics-text; version=1.0.0; charset=utf-8
 
 
 def format_for(accept: str) -> Format:
-    """The one that a scraper with this Accept header wants. What it says of names that need escaping is of no
-    consequence: there are none."""
-    _, content_type = choose_encoder(accept)
-    return OPENMETRICS if content_type.startswith("application/openmetrics-text") else TEXT
+    """The one that a scraper with this Accept header wants. What it says of versions is of no consequence, for the
+    answer says which it is in; and of names that need escaping neither: there are none."""
+    return OPENMETRICS if accepts(accept, "application/openmetrics-text") else TEXT
+
+
+def accepts(header: str, name: str) -> bool:
+    """Whether a header, Accept or Accept-Encoding, names this, and not as what must not be sent (RFC 9110, 12.4.2: "a
+    value of 0 means 'not acceptable'"). Anything may stand there: what cannot be understood says nothing."""
+    for each in header.lower().split(","):
+        named, *parameters = (part.strip() for part in each.split(";"))
+        if named == name and not any(map(NOT_ACCEPTABLE.fullmatch, parameters)):
+            return True
+    return False
 
 
 def exposition(collector: Collector, wanted: Format) -> Iterator[bytes]:

@@ -8,7 +8,9 @@ from amqpd.metrics.families import CLUSTER, DETAILED_ONLY, OBJECTS, RABBITMQ_ONL
 from amqpd.metrics.tables import NOT_DETAILED
 
 PROCESS_FAMILIES = "node_coarse_metrics"
-"""Under this name /metrics/detailed has the families of :mod:`amqpd.metrics.process` too."""
+PROCESS_LIMITS = "node_metrics"
+"""Under these names /metrics/detailed has what the operating system knows of the process too, and what there may be of
+it; see :mod:`amqpd.metrics.process`."""
 
 NAMES = {
     name
@@ -27,8 +29,8 @@ NOTHING_HERE = {
     "ra_metrics",
     "stream_consumer_metrics",
 }
-"""RabbitMQ's names for what amqpd has none of. They may be asked for, since configurations for RabbitMQ do, and give
-nothing."""
+"""RabbitMQ's names for what amqpd has none of, or not by such labels: what a channel publishes is in channel_metrics,
+not told apart by exchange. They may be asked for, since configurations for RabbitMQ do, and give nothing."""
 
 
 @dataclass(frozen=True, slots=True)

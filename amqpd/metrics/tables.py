@@ -74,7 +74,7 @@ greatest: Combine = partial(max, default=0.0)
 @dataclass(frozen=True, slots=True)
 class Table(Generic[Row]):
     """``label_values`` gives a row's, in the order of ``labels``. Families are by the name that ``/metrics/detailed``
-    knows them under, which is RabbitMQ's; those under ``NOT_DETAILED`` cannot be asked for there."""
+    knows them under, which is RabbitMQ's where it has one; those under ``NOT_DETAILED`` cannot be asked for there."""
 
     labels: tuple[str, ...]
     rows: Callable[[Snapshot], Sequence[Row]]

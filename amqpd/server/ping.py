@@ -18,6 +18,9 @@ from amqpd.wire.tables import Table, decode_table
 ANSWER_MAX = 65_536
 """Octets of an answer that are looked at; those that are meant here have some hundred."""
 
+SHOWN_MAX = 64
+"""Characters, or octets, of what the other side says that are shown."""
+
 LOCAL = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where to ask for what listens on every address."""
 
@@ -40,19 +43,33 @@ def ask_who(host: str, port: int, timeout_s: float) -> str:
         raise NoAnswer(f"no AMQP 0-9-1 broker: it {what}")
     said = [properties.get(key) for key in ("product", "version")]
     name = " ".join(value for value in said if isinstance(value, str))
-    return name if name.isprintable() else repr(name)
+    return _shown(name)
 
 
 def ask_ready(host: str, port: int, timeout_s: float) -> list[str]:
     """What keeps the broker with this metrics port from taking clients now; nothing: it takes them. NoAnswer."""
     answer = _ask(host, port, timeout_s, READY, is_enough=lambda _: False)
     head, _, body = answer.partition(b"\r\n\r\n")
+    first = head.partition(b"\r\n")[0]
+    reasons = _reasons(body)
+    if reasons is None or (not reasons and first.split()[1:2] != [b"200"]):
+        raise NoAnswer(f"no metrics port of amqpd: it says {first[:SHOWN_MAX]!r}")
+    return [_shown(reason) for reason in reasons]
+
+
+def _reasons(body: bytes) -> list[str] | None:
+    """Those of an answer; None if it is not one about them."""
     try:
         reasons = json.loads(body)["reasons"]
-    except (ValueError, TypeError, KeyError):
-        first = head.partition(b"\r\n")[0][:64]
-        raise NoAnswer(f"no metrics port of amqpd: it says {first!r}") from None
-    return [str(reason) for reason in reasons]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return reasons if isinstance(reasons, list) and all(isinstance(each, str) for each in reasons) else None
+
+
+def _shown(text: str) -> str:
+    """Its beginning, for a terminal, which would obey some characters."""
+    begins = text[:SHOWN_MAX]
+    return begins if begins.isprintable() else repr(begins)
 
 
 def _ask(host: str, port: int, timeout_s: float, question: bytes, is_enough: Callable[[bytes], bool]) -> bytes:

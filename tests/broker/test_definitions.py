@@ -332,6 +332,7 @@ WRONG: list[tuple[object, str]] = [
     ({"queues": {"q": 1}}, "queues is not a list"),
     ({"queues": ["q"]}, "queues[0] is not an object"),
     ({"queues": [{"vhost": "/"}]}, "queues[0] 'None' in vhost '/': has no name"),
+    ({"vhosts": [{"name": ""}]}, "vhosts[0] '': invalid vhost name '': it must have 1 to 255 octets"),
     ({"queues": [queue("q", vhost="nope")]}, "queues[0] 'q' in vhost 'nope': there is no vhost 'nope'"),
     (
         {"queues": [{"name": "q"}]},

@@ -6,9 +6,8 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from amqpd.broker.broker import Broker
-from amqpd.broker.consumer import LOOK_AT_MOST
 from amqpd.broker.statistics import UNROUTABLE, BrokerStatistics, Handovers, SessionStatistics
-from amqpd.broker.survey import AT_ONCE
+from amqpd.broker.survey import AT_ONCE, DELIVERIES_AT_ONCE
 from amqpd.broker.topology.vhost import REPLY_TO
 from tests.broker.support import Peer
 
@@ -80,18 +79,25 @@ def test_a_session_that_is_closed_meanwhile_is_not_there(broker: Broker, peer: P
     assert finished(survey).channels == 2 * AT_ONCE
 
 
-def test_the_oldest_delivery_beyond_a_thousand_is_no_older_than_the_last_that_was_looked_at(
-    broker: Broker, peer: Peer
-) -> None:
+def test_what_clients_hold_of_each_queue(broker: Broker, peer: Peer) -> None:
+    other = Peer(peer.client)
     for queue in ("q", "r"):
         peer.declare(queue)
         peer.session.consume(queue)
-    peer.send("q", *["a"] * 2)
-    broker.agenda.moment = 100
-    peer.send("q", *["a"] * (LOOK_AT_MOST - 2))
-    peer.send("r", "b")
-    broker.agenda.moment = 101
-    assert {queue.name: queue.unacked_age_s for queue in broker.statistics().queues} == {"q": 101, "r": 1}
+    for moment, count in ((1, 2), (5, 2 * DELIVERIES_AT_ONCE)):
+        broker.agenda.moment = moment
+        peer.send("q", *["abc"] * count)
+    peer.send("r", "de")
+    broker.agenda.moment = 7
+    peer.session.requeue(1)
+    peer.session.cancel(next(iter(peer.session.consumers)))
+    assert other.get("q") is None
+    broker.agenda.moment = 11
+    held = {queue.name: (queue.unacked_age_s, queue.unacked_bytes) for queue in broker.statistics().queues}
+    assert held == {"q": (10, 3 * (2 * DELIVERIES_AT_ONCE + 2)), "r": (6, 2)}
+    peer.leave()
+    held = {queue.name: (queue.unacked_age_s, queue.unacked_bytes) for queue in broker.statistics().queues}
+    assert held == {"q": (None, 0), "r": (None, 0)}
 
 
 def test_how_messages_were_handed_over(broker: Broker, peer: Peer) -> None:

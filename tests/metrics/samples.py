@@ -44,6 +44,7 @@ def queue(name: str, **values: Any) -> QueueStatistics:
         "ready_in_memory": 0,
         "ready_in_memory_bytes": 0,
         "unacked": 0,
+        "unacked_bytes": 0,
         "consumers": 0,
         "published": 0,
         "handovers": Handovers(),

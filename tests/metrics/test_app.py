@@ -104,8 +104,9 @@ async def test_the_page_is_compressed_when_the_scraper_can_read_it(client: httpx
     assert b"\namqpd_identity_info{" in gzip.decompress(raw)
 
 
-async def test_the_page_is_plain_when_the_scraper_cannot(client: httpx.AsyncClient) -> None:
-    response = await client.get("/metrics", headers={"accept-encoding": "identity"})
+@pytest.mark.parametrize("accepted", ["identity", "gzip;q=0"])
+async def test_the_page_is_plain_when_the_scraper_cannot(client: httpx.AsyncClient, accepted: str) -> None:
+    response = await client.get("/metrics", headers={"accept-encoding": accepted})
     assert "content-encoding" not in response.headers
     assert int(response.headers["content-length"]) == len(response.content)
     assert "\namqpd_connections 0.0\n" in response.text
@@ -123,7 +124,14 @@ async def test_head_says_that_there_is_a_page_and_reads_nothing(path: str) -> No
     assert response.content == b""
 
 
-@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/metrics/memory-breakdown", "/health"])
+@pytest.mark.parametrize("path", [*PAGES, "/health/live", "/health/ready"])
+async def test_a_slash_at_the_end_is_the_same(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(f"{path}/")
+    assert response.status_code == 200
+    assert response.text[:20] == (await client.get(path)).text[:20]
+
+
+@pytest.mark.parametrize("path", ["/", "/favicon.ico", "/metrics/memory-breakdown", "/health", "/metrics//"])
 async def test_any_other_path_says_what_there_is(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert response.status_code == 404

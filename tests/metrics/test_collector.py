@@ -160,8 +160,19 @@ def test_each_name_gives_something(name: str) -> None:
     assert len(names(READ, detailed([("family", name)]))) > 2
 
 
-def test_in_detail_the_process_is_measured_too() -> None:
-    assert "amqpd_detailed_process_open_fds" in names(READ, detailed([("family", "node_coarse_metrics")]))
+@pytest.mark.parametrize(
+    ("family", "shown"),
+    [
+        ("node_coarse_metrics", {"open_fds", "open_tcp_sockets", "resident_memory_bytes"}),
+        ("node_metrics", {"max_fds", "max_tcp_sockets"}),
+        ("queue_metrics", set()),
+    ],
+)
+def test_in_detail_the_process_is_measured_too(family: str, shown: set[str]) -> None:
+    """Under the names that RabbitMQ has it under."""
+    found = names(READ, detailed([("family", family)]), "rabbitmq")
+    rabbitmqs = ("open_fds", "open_tcp_sockets", "resident_memory_bytes", "max_fds", "max_tcp_sockets")
+    assert {name for name in rabbitmqs if f"rabbitmq_detailed_process_{name}" in found} == shown
 
 
 @pytest.mark.parametrize("prefix", ["amqpd", "rabbitmq"])

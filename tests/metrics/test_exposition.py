@@ -15,7 +15,7 @@ from amqpd.broker.statistics import Handovers
 from amqpd.histogram import Distribution
 from amqpd.metrics.collector import StatisticsCollector
 from amqpd.metrics.columns import Column, Labels, label_value
-from amqpd.metrics.exposition import OPENMETRICS, PIECE_SIZE, TEXT, Format, compressed, exposition, format_for
+from amqpd.metrics.exposition import OPENMETRICS, PIECE_SIZE, TEXT, Format, accepts, compressed, exposition, format_for
 from amqpd.metrics.lines import ROWS
 from amqpd.metrics.pages import AGGREGATED, NAMES, PER_OBJECT, Page, detailed
 from amqpd.metrics.tables import Kind, Value
@@ -179,7 +179,37 @@ def test_a_page_ends_as_openmetrics_wants_it() -> None:
         # Prometheus 2.42 and 3
         ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", OPENMETRICS),
         ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.1", OPENMETRICS),
+        # nobody, but anybody may
+        ('application/openmetrics-text;version="1.0.0";q=banana', OPENMETRICS),
+        ("application/openmetrics-text;version=one", OPENMETRICS),
+        ("application/openmetrics-text;q=0", TEXT),
+        ('text/plain;version="1.0.0"', TEXT),
+        (",;=;,=", TEXT),
     ],
 )
 def test_the_format_is_the_one_that_is_asked_for(accept: str, wanted: Format) -> None:
     assert format_for(accept) == wanted
+
+
+@given(
+    accept=st.text(alphabet=[",", ";", "=", '"', " ", "*", "/"]) | st.from_regex(r"(text/plain|version|[;=,\d.\"])*")
+)
+def test_any_accept_header_gives_a_format(accept: str) -> None:
+    assert format_for(accept) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        ("gzip", True),
+        ("deflate, GZIP;q=0.5, br", True),
+        ("gzip;q=0.001", True),
+        ("", False),
+        ("identity", False),
+        ("gzipped", False),
+        ("gzip;q=0", False),
+        ("gzip ; Q=0.000, identity", False),
+    ],
+)
+def test_what_must_not_be_sent_is_not(header: str, accepted: bool) -> None:
+    assert accepts(header, "gzip") == accepted

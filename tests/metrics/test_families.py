@@ -93,10 +93,11 @@ def test_the_server_says_whether_it_is_ready() -> None:
         ("queue_messages_unacked", (2, 0)),
         ("queue_messages", (5, 1)),
         ("queue_consumers", (4, 0)),
-        ("queue_messages_ram", (2, 1)),
-        ("queue_messages_ram_bytes", (20, 10)),
-        ("queue_messages_bytes", (30, 10)),
+        ("queue_messages_ram", (4, 1)),
+        ("queue_messages_ram_bytes", (36, 10)),
+        ("queue_messages_bytes", (46, 10)),
         ("queue_messages_ready_bytes", (30, 10)),
+        ("queue_messages_unacked_bytes", (16, 0)),
     ],
 )
 def test_gauges_of_queues_are_shown_of_each_and_added_up(name: str, of_each: tuple[int, int]) -> None:
@@ -104,6 +105,7 @@ def test_gauges_of_queues_are_shown_of_each_and_added_up(name: str, of_each: tup
         "orders",
         ready=3,
         unacked=2,
+        unacked_bytes=16,
         consumers=4,
         ready_in_memory=2,
         ready_in_memory_bytes=20,

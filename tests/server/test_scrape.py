@@ -1,11 +1,18 @@
 import os
+import select
 import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import httpx
 import pytest
 
+from amqpd.server import scrape as scraping
 from amqpd.wire.methods import BasicAck, BasicPublish, ConfirmSelect, ConfirmSelectOk, QueueDeclare, QueueDeclareOk
 from amqpd.wire.properties import Properties
 from tests.amqp.transcript import connection_close
@@ -119,6 +126,94 @@ async def test_the_store_has_metrics(tmp_path: Path) -> None:
         assert numbers['amqpd_store_commit_seconds_count{file="store.mdb"}'] >= 2
         assert numbers['amqpd_store_commit_seconds_count{file="spill.mdb"}'] == 0
         assert numbers['amqpd_store_file_bytes{file="store.mdb"}'] > 0
+
+
+# Clients of all kinds -------------------------------------------------------------------------------------------------
+
+WHOLE = b"GET /health/live HTTP/1.1\r\nHost: broker\r\n\r\n"
+HALF = b"GET /health/live HTTP/1.1\r\nHost:"
+
+
+@asynccontextmanager
+async def connected(daemon: Daemon) -> AsyncIterator[anyio.abc.SocketStream]:
+    """A client that says what a test tells, which need not be HTTP."""
+    url = urlsplit(daemon.metrics)
+    async with await anyio.connect_tcp(str(url.hostname), url.port or 0) as client:
+        with anyio.fail_after(20):
+            yield client
+
+
+async def asks(client: anyio.abc.SocketStream) -> None:
+    """It gets its answer, in as many pieces as it comes."""
+    await client.send(WHOLE)
+    answer = b""
+    while not answer.endswith(b"\r\n\r\nok\n"):
+        answer += await client.receive()
+
+
+async def is_hung_up_on(client: anyio.abc.SocketStream) -> None:
+    with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+        await client.receive()
+
+
+@pytest.mark.parametrize("said", [b"\0", b"AMQP\0\0\x09\x01", WHOLE.replace(b"Host", b"H\0st")])
+async def test_what_is_not_http_is_refused_and_not_logged(said: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as daemon, connected(daemon) as client:
+        await client.send(said + b"\r\n\r\n")
+        assert (await client.receive()).startswith(b"HTTP/1.1 400 ")
+        assert caplog.messages == []
+
+
+async def test_there_are_no_websockets_and_that_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    upgrade = b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    async with serving() as daemon, connected(daemon) as client:
+        await client.send(WHOLE.replace(b"\r\n\r\n", upgrade))
+        assert (await client.receive()).startswith(b"HTTP/1.1 200 ")
+        assert caplog.messages == []
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scraping, "TICK_S", 0.01)
+    monkeypatch.setattr(scraping, "REQUEST_S", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("said", [b"", b"G", HALF])
+async def test_who_asks_for_nothing_is_not_waited_for(said: bytes) -> None:
+    async with serving() as daemon, connected(daemon) as client:
+        if said:
+            await client.send(said)
+        await is_hung_up_on(client)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_nor_who_has_had_an_answer_and_begins_another_request() -> None:
+    async with serving() as daemon, connected(daemon) as client:
+        await asks(client)
+        await client.send(HALF)
+        await is_hung_up_on(client)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_asks_again_and_again_may_stay() -> None:
+    async with serving() as daemon, connected(daemon) as client:
+        deadline = anyio.current_time() + 5 * scraping.REQUEST_S
+        while anyio.current_time() < deadline:
+            await asks(client)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other ideas of a backlog")
+async def test_only_some_clients_are_accepted_in_one_go() -> None:
+    async with serving() as daemon, AsyncExitStack() as stack:
+        url = urlsplit(daemon.metrics)
+        clients = [stack.enter_context(socket.socket()) for _ in range(3 * scraping.BACKLOG)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex((url.hostname, url.port))
+        _, waiting, _ = select.select([], clients, [], 0)
+        assert 0 < len(waiting) <= scraping.BACKLOG + 1  # Linux takes one more
+        assert (await ask(daemon, "/health/live")).status_code == 200
 
 
 # Health ---------------------------------------------------------------------------------------------------------------

@@ -251,7 +251,7 @@ class _Plan:
 
 def _label(category: str, index: int, fields: Mapping[str, Any]) -> str:
     """Which item it is, for somebody who looks for it in the file."""
-    name = fields.get("name") or fields.get("user")
+    name = fields.get("name", fields.get("user"))
     if category == "bindings":
         name = f"{fields.get('source')} -> {fields.get('destination')}"
     vhost = f" in vhost '{fields['vhost']}'" if "vhost" in fields else ""

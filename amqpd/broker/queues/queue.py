@@ -580,8 +580,9 @@ class Queue(Sink):
     def _consumed_auto(self) -> int:
         return self._gone_auto + sum(subscriber.delivered for subscriber in self.subscribers if subscriber.no_ack)
 
-    def statistics(self, unacked_since: float | None = None) -> QueueStatistics:
-        """A snapshot. ``unacked_since``: when the oldest delivery was made that is not settled, which sessions know."""
+    def statistics(self, unacked_since: float | None = None, unacked_octets: int = 0) -> QueueStatistics:
+        """A snapshot. Of the deliveries that are not settled, sessions know when the oldest was made, and the octets of
+        the bodies."""
         now = self._agenda.moment
         ready_since = self._backlog.since(now)
         in_memory, in_memory_octets = self._backlog.in_memory
@@ -600,6 +601,7 @@ class Queue(Sink):
             ready_in_memory=in_memory,
             ready_in_memory_bytes=in_memory_octets,
             unacked=self.unacked,
+            unacked_bytes=unacked_octets,
             consumers=len(self.subscribers),
             published=self.published,
             handovers=self.handovers(),

@@ -18,20 +18,25 @@ CONSUMERS: tuple[Family[QueueStatistics], ...] = (
 METRICS: tuple[Family[QueueStatistics], ...] = (
     gauge(
         "queue_messages_ram",
-        "Ready messages that are in memory, whether or not they are on the disk too",
-        lambda queue: queue.ready_in_memory,
+        "Messages that are in memory, on the disk too or not: the first that are ready, and all not acknowledged yet",
+        lambda queue: queue.ready_in_memory + queue.unacked,
     ),
     gauge(
         "queue_messages_ram_bytes",
-        "Size of the bodies of the ready messages that are in memory",
-        lambda queue: queue.ready_in_memory_bytes,
+        "Size of the bodies of the messages that are in memory",
+        lambda queue: queue.ready_in_memory_bytes + queue.unacked_bytes,
     ),
     gauge(
         "queue_messages_bytes",
-        "Size of the bodies of the ready messages; what is not acknowledged yet is not counted",
-        lambda queue: queue.ready_bytes,
+        "Size of the bodies of the messages ready or not acknowledged yet",
+        lambda queue: queue.ready_bytes + queue.unacked_bytes,
     ),
     gauge("queue_messages_ready_bytes", "Size of the bodies of the ready messages", lambda queue: queue.ready_bytes),
+    gauge(
+        "queue_messages_unacked_bytes",
+        "Size of the bodies of the messages delivered and not acknowledged yet",
+        lambda queue: queue.unacked_bytes,
+    ),
     gauge(
         "queue_oldest_ready_age_seconds",
         "How long the next message to be delivered has been ready; 0: there is none",
