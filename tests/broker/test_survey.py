@@ -100,6 +100,17 @@ def test_what_clients_hold_of_each_queue(broker: Broker, peer: Peer) -> None:
     assert held == {"q": (None, 0), "r": (None, 0)}
 
 
+def test_what_is_settled_in_the_middle_of_a_survey_is_held_by_nobody(broker: Broker, peer: Peer) -> None:
+    peer.declare("q")
+    peer.send("q", "a")
+    peer.get("q")
+    survey = broker.survey()
+    next(survey)
+    peer.session.complete(1)
+    (queue,) = finished(survey).queues
+    assert (queue.unacked, queue.unacked_age_s, queue.unacked_bytes) == (0, None, 0)
+
+
 def test_how_messages_were_handed_over(broker: Broker, peer: Peer) -> None:
     peer.declare("q")
     peer.send("q", *"abcd")
