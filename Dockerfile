@@ -23,7 +23,7 @@ VOLUME /var/lib/amqpd
 EXPOSE 5672 15692
 
 # A long backlog is read at the start; that is not yet an illness.
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["amqpd", "ping"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["amqpd", "ping", "--timeout", "4"]
 
 ENTRYPOINT ["amqpd"]
 CMD ["serve"]

@@ -61,8 +61,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     host: Annotated[Text, Meta(description="address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="port for AMQP; 0 takes a free one")] = 5672
-    metrics_host: Annotated[Text, Meta(description="address of /metrics, which asks for no password")] = "127.0.0.1"
-    metrics_port: Annotated[Port, Meta(description="port of /metrics, as RabbitMQ's; 0 takes a free one")] = 15692
+    metrics_host: Annotated[Text, Meta(description="address of /metrics and /health, which ask for no password")] = (
+        "127.0.0.1"
+    )
+    metrics_port: Annotated[
+        Port, Meta(description="port of /metrics and /health, as RabbitMQ's; 0 takes a free one")
+    ] = 15692
     data_dir: Annotated[
         Text, Meta(description="directory of what is durable, made if it is not there; one broker to a directory")
     ] = "amqpd-data"
@@ -79,13 +83,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     metrics_prefix: Annotated[
         MetricsPrefix,
-        Meta(description="what all names of metrics begin with: amqpd, or rabbitmq for the dashboards made for that"),
+        Meta(description="beginning of all names of metrics but python_*; rabbitmq is for dashboards made for that"),
     ] = "amqpd"
-    node_name: Annotated[Name, Meta(description="what this broker is called in the metrics")] = (
-        f"amqpd@{os.uname().nodename.partition('.')[0]}"
-    )
+    node_name: Annotated[
+        Name, Meta(description="name of this broker in the metrics (label node): NAME@HOST, as in RabbitMQ")
+    ] = f"amqpd@{os.uname().nodename.partition('.')[0]}"
     cluster_name: Annotated[
-        NameOrNone, Meta(description="what it is called there as one of several; none: the node's name, as in RabbitMQ")
+        NameOrNone,
+        Meta(description="name that brokers which belong together share (label cluster); empty: the node's name"),
     ] = ""
     message_times: Annotated[
         bool,

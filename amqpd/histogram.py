@@ -1,7 +1,7 @@
 """How often what came up: counts in buckets that are fixed beforehand, so that observing costs no more than a search.
 
-Of no floor: the broker has histograms of times and sizes, the server of its own. Made for Prometheus, whose histograms
-are the same, but counted cumulatively.
+On the lowest floor: the broker has histograms of times and sizes, the server of its own. Made for Prometheus, whose
+histograms are the same, but counted cumulatively.
 """
 
 from bisect import bisect_left
@@ -64,7 +64,8 @@ class Histogram:
         return Distribution(self._bounds, tuple(self._counts), self._total)
 
     def distribution_among(self, count: int) -> Distribution:
-        """The same of so many observations, of which those within the first bound were not told: as nothing."""
+        """As if so many had been observed: those that are in no higher bucket are in the first, and add nothing to the
+        sum."""
         told = self._counts[1:]
         return Distribution(self._bounds, (max(count - sum(told), 0), *told), self._total)
 

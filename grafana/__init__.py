@@ -11,3 +11,6 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "dashboards"
 """Where the dashboards are written."""
+
+COLUMNS = 24
+"""Of Grafana's grid: the width of a dashboard."""

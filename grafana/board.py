@@ -9,9 +9,9 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as model
 
+from grafana import COLUMNS
 from grafana.panels import DATASOURCE
 
-COLUMNS = 24
 TAG = "amqpd"
 
 Rows = dict[str, list[model.Panel]]

@@ -26,19 +26,26 @@ def described(expression: str, labels: str) -> str:
     return f"sum by ({labels}) ({expression} * on ({CONNECTION}) group_left ({labels}) {info})"
 
 
+def connections(expression: str) -> str:
+    """The same, for the connections to the chosen virtual hosts only."""
+    return f"{expression} and on ({CONNECTION}) {select(C + 'info', VHOST)}"
+
+
+def channels(expression: str) -> str:
+    """The same, for the channels to the chosen virtual hosts only."""
+    return f"{expression} and on ({CHANNEL}) {select(CH + 'info', VHOST)}"
+
+
 def busiest(expression: str) -> str:
-    """The same, for the connections that move most octets only; of the chosen virtual hosts."""
-    traffic = (
-        f"({rate(C + 'incoming_bytes_total', CONNECTION)} + {rate(C + 'outgoing_bytes_total', CONNECTION)})"
-        f" and on ({CONNECTION}) {select(C + 'info', VHOST)}"
-    )
-    return f"{expression} and on ({CONNECTION}) topk({SHOWN}, {traffic})"
+    """The same, for those of the connections that move most octets only."""
+    traffic = f"({rate(C + 'incoming_bytes_total', CONNECTION)} + {rate(C + 'outgoing_bytes_total', CONNECTION)})"
+    return f"{expression} and on ({CONNECTION}) topk({SHOWN}, {connections(traffic)})"
 
 
 def fullest(expression: str) -> str:
-    """The same, for the channels that hold most messages only; of the chosen virtual hosts."""
-    held = f"{total(CH + 'messages_unacked', CHANNEL)} and on ({CHANNEL}) {select(CH + 'info', VHOST)}"
-    return f"{expression} and on ({CHANNEL}) topk({SHOWN}, {held})"
+    """The same, for those of the channels that hold most messages only."""
+    held = total(CH + "messages_unacked", CHANNEL)
+    return f"{expression} and on ({CHANNEL}) topk({SHOWN}, {channels(held)})"
 
 
 NOW = [
@@ -145,7 +152,7 @@ CLIENTS = [
         "Octets for the ten connections that are furthest behind with reading. A line that stays high: that consumer "
         "or its network is too slow, and its queues wait.",
         units.BytesSI,
-        ("{{connection}}", f"topk(10, {total(C + 'pending_bytes', CONNECTION)})"),
+        ("{{instance}} {{connection}}", f"topk(10, {connections(total(C + 'pending_bytes', CONNECTION))})"),
         empty=NO_CONNECTIONS,
     ),
     timeseries(
@@ -237,7 +244,7 @@ CHANNELS = [
         "Unacked",
         "The ten channels that hold most. A line that only climbs: its consumer does not acknowledge.",
         units.Short,
-        ("{{channel}}", f"topk(10, {total(CH + 'messages_unacked', 'channel')})"),
+        ("{{instance}} {{channel}}", f"topk(10, {channels(total(CH + 'messages_unacked', CHANNEL))})"),
         empty=NO_CHANNELS,
     ),
     timeseries(
@@ -245,14 +252,14 @@ CHANNELS = [
         "The ten channels whose publishers wait for most confirms. That many are under way, not lost; the store's "
         "commit times in Runtime say how long one takes.",
         units.Short,
-        ("{{channel}}", f"topk(10, {total(CH + 'messages_unconfirmed', 'channel')})"),
+        ("{{instance}} {{channel}}", f"topk(10, {channels(total(CH + 'messages_unconfirmed', CHANNEL))})"),
         empty=NO_CHANNELS,
     ),
     timeseries(
         "Published",
         "The ten channels that publish most: who is it when there is suddenly a flood.",
         units.MessagesPerSecond,
-        ("{{channel}}", f"topk(10, {rate(CH + 'messages_published_total', 'channel')})"),
+        ("{{instance}} {{channel}}", f"topk(10, {channels(rate(CH + 'messages_published_total', CHANNEL))})"),
         empty=NO_CHANNELS,
     ),
 ]
@@ -261,7 +268,7 @@ CONNECTIONS = board(
     "amqpd-connections",
     "Connections and clients",
     "Who is connected, what comes and goes, and the channels that hold messages. Needs /metrics, and /metrics/detailed "
-    "with the families of connections and channels, as in prometheus.yml.",
+    "with the families of connections and channels: the job amqpd-connections in prometheus.yml.",
     {
         "Now": NOW,
         "Over time": COURSE,

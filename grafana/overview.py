@@ -6,6 +6,9 @@ from grafana.board import board
 from grafana.panels import NONE_IS_GOOD, Column, heat, stat, table, timeseries
 from grafana.promql import INSTANCE, greatest, quantiles, rate, select, total
 
+DROP_REASONS = {"expired": "expired", "maxlen": "maxlen", "rejected": "rejected", "delivery limit": "delivery_limit"}
+FATES = {"kept": 'dead_letter_strategy!="disabled"', "lost": 'dead_letter_strategy="disabled"'}
+
 HEALTH = [
     stat(
         "Up",
@@ -83,9 +86,9 @@ MESSAGES = [
     ),
     timeseries(
         "Published",
-        "What publishers sent, what reached at least one queue, what was confirmed, and what was refused (nack). "
-        "Received above routed: unroutable. Confirmed below received with confirms: the disk does not keep up. "
-        "Refused: queues are full that reject what comes.",
+        "What publishers sent, the copies that were put into queues (routed: one for each queue), what was confirmed, "
+        "and what was refused (nack). Confirmed below received with confirms: the disk does not keep up. Refused: "
+        "queues are full that reject what comes. What reached no queue is in Messages without a queue.",
         units.MessagesPerSecond,
         ("received", rate("amqpd_global_messages_received_total")),
         ("received with confirms", rate("amqpd_global_messages_received_confirm_total")),
@@ -124,14 +127,15 @@ MESSAGES = [
     ),
     timeseries(
         "Messages that left unacknowledged",
-        "Out of a queue without an acknowledgement, for the reason given; to the dead letter exchange if the queue has "
-        "one, else lost. Expired and maxlen: consumers were too slow. Rejected and delivery limit: they could not "
-        "deal with them; look at the dead letters.",
+        "Out of a queue without an acknowledgement, for the reason given: kept, if it went to the dead letter exchange "
+        "of its queue; lost, if the queue has none. Expired and maxlen: consumers were too slow. Rejected and delivery "
+        "limit: they could not deal with them; look at the dead letters.",
         units.MessagesPerSecond,
-        ("expired", rate("amqpd_global_messages_dead_lettered_expired_total")),
-        ("maxlen", rate("amqpd_global_messages_dead_lettered_maxlen_total")),
-        ("rejected", rate("amqpd_global_messages_dead_lettered_rejected_total")),
-        ("delivery limit", rate("amqpd_global_messages_dead_lettered_delivery_limit_total")),
+        *(
+            (f"{reason}, {fate}", rate(f"amqpd_global_messages_dead_lettered_{name}_total", where=strategy))
+            for reason, name in DROP_REASONS.items()
+            for fate, strategy in FATES.items()
+        ),
     ),
 ]
 

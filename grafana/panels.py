@@ -20,6 +20,7 @@ from grafana_foundation_sdk.models import common, heatmap, units
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from grafana import COLUMNS
 from grafana.promql import Series, buckets
 
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -32,8 +33,6 @@ Steps = tuple[tuple[float | None, str], ...]
 
 PLAIN: Steps = ((None, "text"),)
 NONE_IS_GOOD: Steps = ((None, "green"), (1, "red"))
-
-STACKING = {True: common.StackingMode.NORMAL, False: common.StackingMode.NONE}
 
 Words = Mapping[str, tuple[str, str]]
 """What is shown instead of a value, and its colour."""
@@ -197,7 +196,7 @@ def table(
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
-        .span(24)
+        .span(COLUMNS)
         .height(height)
         .unit(units.Short)
         .no_value(empty)

@@ -33,8 +33,8 @@ def rate(counter: str, by: str = "", where: str = "") -> str:
 
 
 def buckets(histogram: str, where: str = "") -> str:
-    """How many observations fell into each bucket since the point before, for a heatmap."""
-    return f"sum by (le) (increase({select(histogram + '_bucket', where)}[$__rate_interval]))"
+    """How many observations fall into each bucket, each second, for a heatmap."""
+    return rate(histogram + "_bucket", "le", where)
 
 
 def quantile(share: float, histogram: str, by: str = "", where: str = "") -> str:
@@ -47,8 +47,8 @@ def quantile(share: float, histogram: str, by: str = "", where: str = "") -> str
 
 
 def quantiles(histogram: str, by: str = "", where: str = "") -> tuple[Series, ...]:
-    """The usual three, each with its legend; by at most one label."""
-    suffix = f" {{{{{by}}}}}" if by else ""
+    """The usual three, each with its legend."""
+    suffix = "".join(f" {{{{{label}}}}}" for label in by.split(", ") if label)
     return tuple(
         (name + suffix, quantile(share, histogram, by, where))
         for name, share in (("median", 0.5), ("90 %", 0.9), ("99 %", 0.99))

@@ -9,13 +9,15 @@ from grafana.promql import greatest, quantiles, rate, total
 VHOST = 'vhost=~"$vhost"'
 QUEUE = f'{VHOST}, queue="$queue"'
 EACH = "instance, vhost, queue"
+EACH_EXCHANGE = "instance, vhost, exchange"
 
 SHOWN = 50
 """A table of ten thousand queues is of no use to anybody, and Grafana would fetch it every few seconds."""
 
 IN_DEPTH = (
     "/d/amqpd-queues?var-queue=${__data.fields.Queue:percentencode}"
-    "&var-vhost=${__data.fields[Virtual host]:percentencode}&${datasource:queryparam}&${__url_time_range}"
+    "&var-vhost=${__data.fields[Virtual host]:percentencode}&var-instance=${__data.fields.Instance:percentencode}"
+    "&${datasource:queryparam}&${__url_time_range}"
 )
 
 NO_QUEUES = "there are no queues here"
@@ -57,14 +59,14 @@ ALL_QUEUES = [
         "Most ready messages",
         "The ten queues where most waits. One that only grows is where to look.",
         units.Short,
-        ("{{vhost}} {{queue}}", f"topk(10, {total(Q + 'messages_ready', 'vhost, queue', VHOST)})"),
+        ("{{instance}} {{vhost}} {{queue}}", f"topk(10, {total(Q + 'messages_ready', EACH, VHOST)})"),
         empty=NO_QUEUES,
     ),
     timeseries(
         "Most published to",
         "The ten queues that get most messages.",
         units.MessagesPerSecond,
-        ("{{vhost}} {{queue}}", f"topk(10, {rate(Q + 'messages_published_total', 'vhost, queue', VHOST)})"),
+        ("{{instance}} {{vhost}} {{queue}}", f"topk(10, {rate(Q + 'messages_published_total', EACH, VHOST)})"),
         empty=NO_QUEUES,
     ),
     timeseries(
@@ -72,7 +74,7 @@ ALL_QUEUES = [
         "The ten queues that keep their messages waiting longest. Old messages in a short queue: its consumers are "
         "stuck or gone.",
         units.Seconds,
-        ("{{vhost}} {{queue}}", f"topk(10, {greatest(Q + 'oldest_ready_age_seconds', 'vhost, queue', VHOST)})"),
+        ("{{instance}} {{vhost}} {{queue}}", f"topk(10, {greatest(Q + 'oldest_ready_age_seconds', EACH, VHOST)})"),
         empty=NO_QUEUES,
     ),
 ]
@@ -80,7 +82,8 @@ ALL_QUEUES = [
 NOW = [
     stat(
         "Ready",
-        "Messages that wait in this queue.",
+        "Messages that wait in this queue. Here and below, queues of this name in all chosen instances and virtual "
+        "hosts are taken together; the link in the table above chooses one of each.",
         units.Short,
         total(Q + "messages_ready", where=QUEUE),
         empty=NO_QUEUE,
@@ -238,7 +241,6 @@ ONE_QUEUE = [
         "not read. Blocked for long: a larger prefetch count, or more consumers.",
         units.PercentUnit,
         ("utilisation", greatest(Q + "consumer_utilisation", where=QUEUE)),
-        ("capacity", greatest(Q + "consumer_capacity", where=QUEUE)),
         ("blocked", rate(Q + "blocked_seconds_total", where=QUEUE)),
         most=1,
         empty=NO_QUEUE,
@@ -277,7 +279,7 @@ EXCHANGES = [
         "The ten exchanges that get most. amq.default is the one without a name, by which a message goes to the queue "
         "that its routing key names.",
         units.MessagesPerSecond,
-        ("{{vhost}} {{exchange}}", f"topk(10, {rate(X + 'published_total', 'vhost, exchange', VHOST)})"),
+        ("{{instance}} {{vhost}} {{exchange}}", f"topk(10, {rate(X + 'published_total', EACH_EXCHANGE, VHOST)})"),
         width=12,
         empty=NOT_OBSERVED,
     ),
@@ -288,8 +290,8 @@ EXCHANGES = [
         "lost; returned went back to a publisher that asked for it.",
         units.MessagesPerSecond,
         (
-            "{{vhost}} {{exchange}} {{outcome}}, {{reason}}",
-            f"topk(10, {rate(X + 'unroutable_total', 'vhost, exchange, outcome, reason', VHOST)})",
+            "{{instance}} {{vhost}} {{exchange}} {{outcome}}, {{reason}}",
+            f"topk(10, {rate(X + 'unroutable_total', EACH_EXCHANGE + ', outcome, reason', VHOST)})",
         ),
         width=12,
         empty=NOT_OBSERVED,
@@ -299,8 +301,8 @@ EXCHANGES = [
 QUEUES = board(
     "amqpd-queues",
     "Queues",
-    "All queues by their backlog, and one of them in depth. Needs /metrics/detailed with the families of queues and "
-    "exchanges, as in prometheus.yml.",
+    "All queues by their backlog, and those of one name in depth. Needs /metrics/detailed with the families of queues "
+    "and exchanges: the job amqpd-objects in prometheus.yml.",
     {
         "All queues": ALL_QUEUES,
         "Queue $queue": ONE_QUEUE,

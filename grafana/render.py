@@ -24,13 +24,13 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from PIL import Image
 
+from grafana import COLUMNS
 from grafana.expressions import fill
 from grafana.live import Prometheus, Series
 from grafana.units import show
 
 DPI = 100
 WIDTH_PX = 1600
-COLUMNS = 24
 UNIT_PX, GAP_PX = 38, 8  # a unit of a dashboard's height, and how much of it is the gap below
 HEADER_PX = 64
 LINE_PX = 26  # of a table

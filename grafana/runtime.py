@@ -6,6 +6,8 @@ from grafana.board import board
 from grafana.panels import NOT_SCRAPED, heat, timeseries
 from grafana.promql import greatest, quantiles, rate, select, total
 
+FILE = "instance, file"
+
 NO_STORE = "amqpd keeps nothing on a disk"
 NO_COMMIT = "nothing was committed"
 
@@ -13,9 +15,11 @@ PROCESS = [
     timeseries(
         "Lateness of the event loop",
         "By how much the one thread that moves all messages was late, looked at ten times a second. It adds to every "
-        "delivery. Above some 10 ms: the CPU is used up, or the process waited for memory or for a core.",
+        "delivery. Above some 10 ms: the CPU is used up, or the process waited for memory or for a core. A single long "
+        "stop shows in no quantile, but in the sum: the seconds of lateness that came together in a second.",
         units.Seconds,
-        *quantiles("amqpd_event_loop_lag_seconds"),
+        *quantiles("amqpd_event_loop_lag_seconds", "instance"),
+        ("sum, in a second {{instance}}", rate("amqpd_event_loop_lag_seconds_sum", "instance")),
     ),
     heat(
         "Lateness, all of it",
@@ -66,7 +70,7 @@ GARBAGE = [
         "How long Python's collections of cyclic garbage stopped everything. Below a millisecond nobody sees it; long "
         "ones come with very many objects, as millions of unacknowledged messages.",
         units.Seconds,
-        *quantiles("amqpd_gc_pause_seconds"),
+        *quantiles("amqpd_gc_pause_seconds", "instance"),
         empty="no collection in this time",
     ),
     timeseries(
@@ -91,7 +95,7 @@ STORE = [
         "waits at least as long. Above 100 ms: the disk is slow or busy with something else; a virtual disk may have "
         "a budget.",
         units.Seconds,
-        *quantiles("amqpd_store_commit_seconds", "file"),
+        *quantiles("amqpd_store_commit_seconds", FILE),
         empty=NO_COMMIT,
     ),
     heat(
@@ -106,7 +110,7 @@ STORE = [
         "How many changes one commit made safe. It grows by itself under load: what comes while the disk is busy goes "
         "together. Near 1 under load: each publisher waits for its confirm before it sends the next message.",
         units.Short,
-        *quantiles("amqpd_store_group_changes", "file"),
+        *quantiles("amqpd_store_group_changes", FILE),
         empty=NO_COMMIT,
     ),
     timeseries(
@@ -121,11 +125,11 @@ STORE = [
     ),
     timeseries(
         "Waiting for the disk",
-        "Octets handed to the store that are not on the disk yet. At 24 MiB publishers have to wait. Near that for "
-        "long: more is published than the disk can take.",
+        "Octets handed to the store that are not on the disk yet. At the limit of a file publishers have to wait. Near "
+        "that for long: more is published than the disk can take.",
         units.BytesIEC,
-        ("{{file}}", total("amqpd_store_waiting_bytes", "file")),
-        ("limit", f"{greatest('amqpd_store_waiting_bytes')} * 0 + 24 * 1024 ^ 2"),
+        ("{{instance}} {{file}}", total("amqpd_store_waiting_bytes", FILE)),
+        ("limit {{instance}} {{file}}", greatest("amqpd_store_waiting_limit_bytes", FILE)),
         empty=NO_STORE,
     ),
     timeseries(
@@ -154,11 +158,12 @@ STORE = [
     ),
     timeseries(
         "Time with the disk",
-        "The share of all time in which the store committed or read, of each file in a thread of its own. Commits near "
-        "100 %: the disk is the limit, and only a faster one, or fewer and larger messages, will help.",
+        "The share of all time in which a file was being committed, and in which the one thread that reads for all "
+        "files did so. Commits near 100 %: the disk is the limit, and only a faster one, or fewer and larger messages, "
+        "will help. Reads near 100 %: so they are for queues that are longer than their memory.",
         units.PercentUnit,
-        ("commits", rate("amqpd_io_sync_time_seconds_total")),
-        ("reads", rate("amqpd_io_read_time_seconds_total")),
+        ("commits {{instance}} {{file}}", rate("amqpd_store_commit_seconds_sum", FILE)),
+        ("reads {{instance}}", rate("amqpd_io_read_time_seconds_total", "instance")),
         empty=NO_STORE,
     ),
 ]
@@ -167,7 +172,7 @@ SCRAPES = [
     timeseries(
         "Time of a scrape",
         "How long Prometheus waited for the metrics, by job. Seconds: very many queues or connections; scrape "
-        "/metrics/detailed less often, or for one virtual host.",
+        "/metrics/detailed less often, or for one virtual host, and leave out the job amqpd-connections.",
         units.Seconds,
         ("{{job}} {{instance}}", select("scrape_duration_seconds")),
         width=12,

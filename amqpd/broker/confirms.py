@@ -94,8 +94,8 @@ class Confirms(Work):
         self._receiver.rejected(sequence, count > 1)
 
     def _pass(self, sequence: int, confirmed: bool) -> int:
-        """What becomes of everything up to a number is told now, and counted for the exchanges. Returns how many that
-        are."""
+        """The receiver is told now of everything up to a number; what is confirmed counts for its exchange. Returns how
+        many that are."""
         told, self._told = self._told, sequence
         at, exchanges = told, self._exchanges
         while at < sequence:

@@ -44,7 +44,7 @@ class Moments:
         self.since = moment
 
     def note(self, number: int, moment: float) -> None:
-        """From ``number`` on, they happen now. It is greater than any that was noted before."""
+        """From ``number`` on, they happen now. It is not less than any that was noted before."""
         if moment - self.latest < RESOLUTION_S:
             return
         if len(self._numbers) >= MARKS_MAX:

@@ -63,12 +63,12 @@ class Handovers:
 class QueueStatistics:
     """One queue. Its counters count since it was declared, or since the start of the broker.
 
-    ``ready_in_memory`` of the ready messages are in memory, the others with the store only. ``ready_age_s`` is how long
-    the next message to be delivered has been ready (with priorities the oldest of those that are next of each),
-    ``unacked_age_s`` how long ago the oldest delivery was made of which nothing has been said; None: there is none.
-    ``waits`` is how long messages were ready before they were delivered for the first time, ``acks`` how long consumers
-    took to acknowledge; None: it was never measured here. ``blocked_s`` is for how long messages were ready, consumers
-    there, and none of them could take any.
+    ``ready_in_memory`` of the ready messages are in memory, the others with the store only. ``refused`` publishes found
+    no room, with confirms or without. ``ready_age_s`` is for how long a message has been ready at
+    the most, since it came, came back, or the broker has started; ``unacked_age_s`` is how long ago the oldest delivery
+    was made of which nothing has been said; None: there is none. ``waits`` is how long messages were ready before they
+    were delivered for the first time, ``acks`` how long consumers took to acknowledge; None: it was never measured
+    here. ``blocked_s`` is for how long messages were ready, consumers there, and none of them could take any.
     """
 
     vhost: str
@@ -84,6 +84,7 @@ class QueueStatistics:
     unacked_bytes: int
     consumers: int
     published: int
+    refused: int
     handovers: Handovers
     ready_age_s: float | None
     unacked_age_s: float | None
@@ -157,35 +158,42 @@ class SessionStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What several queues have counted: ``handovers`` by type of queue, ``waits`` and ``acks`` where they are
-    measured."""
+    """What several queues have counted: see :class:`QueueStatistics`. ``handovers`` are by type of queue, ``waits`` and
+    ``acks`` of queues where they are measured."""
 
     handovers: Mapping[str, Handovers]
     waits: Distribution = NO_TIMES
     acks: Distribution = NO_TIMES
+    published: int = 0
+    refused: int = 0
 
     def plus(self, queues: Iterable[QueueStatistics]) -> "Tally":
         """With what these have counted."""
+        published, refused = self.published, self.refused
         handovers = dict(self.handovers)
         waits, acks = Histogram(TIMES_S), Histogram(TIMES_S)
         waits.absorb(self.waits)
         acks.absorb(self.acks)
         for queue in queues:
+            published += queue.published
+            refused += queue.refused
             handovers[queue.type] = handovers.get(queue.type, Handovers()).plus(queue.handovers)
             if queue.waits is not None and queue.acks is not None:
                 waits.absorb(queue.waits)
                 acks.absorb(queue.acks)
-        return Tally(handovers, waits.distribution(), acks.distribution())
+        return Tally(handovers, waits.distribution(), acks.distribution(), published, refused)
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerStatistics:
     """The whole broker: gauges (what there is now), counters (since it started), and all that it consists of.
 
-    ``messages_rejected`` are publishes that were refused. ``messages_dropped`` left a queue without having been
-    acknowledged: by (queue type, reason, whether they went to a dead letter exchange), all combinations.
-    ``gone`` is what queues had counted that are not there any more. Reply queues, which come and go with their
-    consumers, are not among the ``queues``. ``publishers`` are sessions that have published.
+    ``connections_blocked`` are those that are not read because of an alarm. ``messages_rejected`` are publishes whose
+    publishers were told that they were refused. ``message_sizes`` are of all that came, in transactions too that were
+    rolled back. ``messages_dropped`` left a queue without having been acknowledged: by (queue type, reason, whether
+    they went to a dead letter exchange), all combinations. ``gone`` is what queues had counted that are not there any
+    more. Reply queues come and go with their consumers, and are not among the ``queues``. ``publishers`` are sessions
+    that have published.
 
     Memory and disk are in octets, as they were last measured: what is used or free, and where the alarm begins. None:
     no disk is looked after.

@@ -9,7 +9,7 @@ that is deleted after that is looked at all the same.
 """
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from amqpd.broker.alarms import Alarms
@@ -24,7 +24,6 @@ from amqpd.broker.statistics import (
     Handovers,
     QueueStatistics,
     SessionStatistics,
-    Tally,
 )
 from amqpd.broker.topology.vhost import QUEUE_TYPES, VHost
 from amqpd.broker.totals import Totals
@@ -45,23 +44,14 @@ def survey(
     vhosts, clients = tuple(vhosts), tuple(clients)
     queues = [queue for vhost in vhosts for queue in vhost.queues.values()]
     exchanges = [exchange for vhost in vhosts for exchange in vhost.exchanges.values()]
-    gone = Tally(NO_HANDOVERS | dict(totals.gone.handovers), totals.gone.waits, totals.gone.acks)
-    of_sessions: list[SessionStatistics] = []
+    gone = replace(totals.gone, handovers=NO_HANDOVERS | dict(totals.gone.handovers))
     of_exchanges: list[ExchangeStatistics] = []
     listed: list[QueueStatistics] = []
     of_replies: list[QueueStatistics] = []
     unsettled: dict[Queue, Unsettled] = {}
-    consumers = publishers = 0
+    consumers = 0
 
-    for client in clients:
-        for number, session in enumerate(list(client.sessions)):
-            if session not in client.sessions:  # it was closed meanwhile
-                continue
-            of_sessions.append(of_session(session, client.name))
-            publishers += session.published > 0
-            yield from add_unsettled(session.deliveries, unsettled)
-            if number % AT_ONCE == 0:
-                yield
+    of_sessions = yield from look_at_sessions(clients, unsettled)
     for number, exchange in enumerate(exchanges):
         of_exchanges.append(exchange.statistics())
         if number % AT_ONCE == 0:
@@ -75,10 +65,10 @@ def survey(
 
     return BrokerStatistics(
         connections=len(clients),
-        connections_blocked=alarms.blocked,
+        connections_blocked=alarms.blocked if alarms.reason else 0,  # and not only by flow control
         channels=len(of_sessions),
         consumers=consumers,
-        publishers=publishers,
+        publishers=sum(session.published > 0 for session in of_sessions),
         connections_opened=totals.connections_opened,
         connections_closed=totals.connections_closed,
         channels_opened=totals.channels_opened,
@@ -112,6 +102,22 @@ def survey(
         exchanges=tuple(of_exchanges),
         sessions=tuple(of_sessions),
     )
+
+
+def look_at_sessions(
+    clients: Iterable[Client], unsettled: "dict[Queue, Unsettled]"
+) -> Generator[None, None, list[SessionStatistics]]:
+    """Look at the sessions of these clients, and add to what is unsettled of each queue."""
+    found: list[SessionStatistics] = []
+    for client in clients:
+        for number, session in enumerate(list(client.sessions)):
+            if session not in client.sessions:  # it was closed meanwhile
+                continue
+            found.append(of_session(session, client.name))
+            yield from add_unsettled(session.deliveries, unsettled)
+            if number % AT_ONCE == 0:
+                yield
+    return found
 
 
 @dataclass(slots=True)

@@ -20,9 +20,9 @@ from amqpd.metrics.exposition import accepts, format_for
 from amqpd.metrics.pages import AGGREGATED, PER_OBJECT, BadRequest, Page, detailed
 from amqpd.metrics.scraper import Observe, Scraper, Survey
 
-SCRAPES_MAX = 4
-"""Two Prometheus servers that stand in for each other, a person, and one to spare. Each may hold a page in memory:
-50 MB for 10,000 queues, where it is not compressed."""
+SCRAPES_MAX = 8
+"""Two Prometheus servers that stand in for each other, each with three jobs that may come at the same moment, a person,
+and one to spare. Each may hold a page in memory: 50 MB for 10,000 queues, where it is not compressed."""
 
 SENDING_S = 60.0
 """Prometheus gives up after 10 s, unless told otherwise. Who has not taken a page by then does not want it."""

@@ -18,7 +18,13 @@ from amqpd.metrics.columns import Column, Labels, family, label_value
 from amqpd.metrics.families import CLUSTER, DETAILED_ONLY, OBJECTS, RABBITMQ_ONLY, WHOLE
 from amqpd.metrics.info import RABBITMQ, build_info, identity_info
 from amqpd.metrics.pages import PROCESS_FAMILIES, PROCESS_LIMITS, Page
-from amqpd.metrics.process import file_alarm, interpreter_families, process_families, socket_families
+from amqpd.metrics.process import (
+    file_alarm,
+    interpreter_families,
+    process_families,
+    socket_families,
+    with_memory_used,
+)
 from amqpd.metrics.snapshot import Snapshot
 from amqpd.metrics.tables import Family, Kind, Table, Value
 
@@ -109,9 +115,11 @@ class StatisticsCollector(Collector):
 
     def _process(self, prefix: str) -> Iterator[Metric]:
         process = process_families(prefix)
-        yield from process
         if self._prefix == RABBITMQ:
-            yield from socket_families(prefix, process, self._snapshot.broker.connections)
+            broker = self._snapshot.broker
+            process = with_memory_used(prefix, process, broker.memory_used)
+            yield from socket_families(prefix, process, broker.connections)
+        yield from process
 
 
 ALL_AS_ONE = Labels((), [()])

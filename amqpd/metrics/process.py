@@ -12,6 +12,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 FILES_ALARM = 0.9
 """The share of the file descriptors in use above which the alarm is on. Each connection takes one."""
 
+MEMORY_USED = "Memory that is compared with the limit: resident, without mapped files"
+
 _INTERPRETER = CollectorRegistry()
 PlatformCollector(registry=_INTERPRETER)
 GCCollector(registry=_INTERPRETER)
@@ -38,9 +40,17 @@ def file_alarm(prefix: str, process: list[Metric]) -> Metric:
     limit = values.get(f"{prefix}_process_max_fds", float("inf"))
     return GaugeMetricFamily(
         f"{prefix}_alarms_file_descriptor_limit",
-        "1 if nearly all of the file descriptors that there may be are in use",
+        f"1 if more than {FILES_ALARM:.0%} of the file descriptors that there may be are in use; it blocks nobody",
         value=open_files > limit * FILES_ALARM,
     )
+
+
+def with_memory_used(prefix: str, process: list[Metric], memory_used: int) -> list[Metric]:
+    """``process`` as RabbitMQ has it: its dashboards take what is resident from the limit, and call the rest free. That
+    would be wrong by all that is mapped of the store's files, which the system takes back when it needs memory."""
+    name = f"{prefix}_process_resident_memory_bytes"
+    used = GaugeMetricFamily(name, MEMORY_USED, value=memory_used)
+    return [used if metric.name == name else metric for metric in process]
 
 
 def socket_families(prefix: str, process: list[Metric], connections: int) -> Iterator[Metric]:

@@ -14,7 +14,8 @@ class ConnectionStatistics:
     calls itself (connection.start-ok: product, version, connection_name).
 
     These and the names are empty as long as they are not known. Octets are the socket's, ``reads`` and ``writes``
-    the calls that moved them; ``pending`` octets are still to be taken by the peer.
+    the calls that moved them; ``pending`` octets are still to be taken by the peer. It is ``blocked`` by an
+    alarm, not for a slow disk.
     """
 
     name: str
@@ -35,7 +36,8 @@ class ConnectionStatistics:
 @dataclass(frozen=True, slots=True)
 class JournalStatistics:
     """One file of the store. ``commits`` are seconds from the cut of a group until it was safe, ``groups`` how many
-    changes (records, messages, settlements) each group had. ``waiting`` octets have not reached the disk yet."""
+    changes (records, messages, settlements) each group had. ``read_s`` is the time in which the disk was read.
+    ``waiting`` octets of messages have not reached the disk yet; above ``waiting_limit`` publishers have to wait."""
 
     file: str
     commits: Distribution
@@ -48,6 +50,7 @@ class JournalStatistics:
     messages_read: int
     octets_in_file: int
     waiting: int
+    waiting_limit: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,10 @@ async def _persisting(store: DurableStore, pumps: Pumps) -> AsyncIterator[list[P
         reader = workers.enter_context(Worker("reader"))
         for name, journal in files.items():
             writer = workers.enter_context(Worker(f"writer of {name}"))
-            persisters.append(Persister(name, journal, broker.agenda, broker.alarms, writer, reader, go_on=pumps.write))
+            persister = Persister(
+                name, journal, broker.agenda, broker.alarms, writer, reader, look=pumps.look, go_on=pumps.write
+            )
+            persisters.append(persister)
         try:
             yield persisters
         finally:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from amqpd.histogram import Histogram
 from amqpd.metrics.statistics import JournalStatistics
 from amqpd.store.environment import Batch
-from amqpd.store.journal import Journal
+from amqpd.store.journal import OCTETS_MAX, Journal
 from amqpd.store.reading import Reading
 
 LAG_INTERVAL_S = 0.1
@@ -98,7 +98,7 @@ class FileCounts:
         self._messages_written += batch.messages
 
     def read(self, reading: Reading, seconds: float) -> None:
-        """A page is there, so long after it was asked for."""
+        """A page was found, in so long."""
         self._reads += 1
         self._read_s += seconds
         self._octets_read += reading.octets
@@ -117,4 +117,5 @@ class FileCounts:
             messages_read=self._messages_read,
             octets_in_file=journal.environment.octets_in_file,
             waiting=journal.octets_waiting,
+            waiting_limit=OCTETS_MAX,
         )

@@ -94,8 +94,8 @@ class State(StrEnum):
 class Persister:
     """Writes and reads for one journal, whose name the log and the alarms know.
 
-    ``go_on`` is called when confirms or pages have come, to send what follows from them. While writing fails, the alarm
-    "disk" is on.
+    ``look`` is called when confirms or pages have come, and ``go_on`` then, to send what follows from them. While
+    writing fails, the alarm "disk" is on.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Persister:
         alarms: Alarms,
         writer: Worker,
         reader: Worker,
+        look: Callable[[], None],
         go_on: Callable[[], None],
     ) -> None:
         self._name = name
@@ -114,6 +115,7 @@ class Persister:
         self._alarms = alarms
         self._writer = writer
         self._reader = reader
+        self._look = look
         self._go_on = go_on
         self._counts = FileCounts()
         self._loop = asyncio.get_running_loop()
@@ -197,7 +199,7 @@ class Persister:
 
     def _send(self) -> None:
         """Do what had to wait, and send what it says."""
-        self._agenda.moment = self._loop.time()
+        self._look()
         try:
             self._agenda.settle()
             self._go_on()
@@ -243,16 +245,28 @@ class Persister:
             self._run(reading)
 
     def _run(self, reading: Reading) -> None:
-        if self._state is not State.STOPPED:
-            self._reader.do(reading.run, partial(self._is_read, reading, time.perf_counter()))
+        if self._state is State.STOPPED:
+            return
+        seconds = 0.0
 
-    def _is_read(self, reading: Reading, start: float, error: Exception | None) -> None:
+        def run() -> None:
+            nonlocal seconds
+            start = time.perf_counter()
+            reading.run()
+            seconds = time.perf_counter() - start
+
+        def tell(error: Exception | None) -> None:
+            self._is_read(reading, seconds, error)
+
+        self._reader.do(run, tell)
+
+    def _is_read(self, reading: Reading, seconds: float, error: Exception | None) -> None:
         if error is not None:  # what is there waits, and is not taken for gone
             bug = None if isinstance(error, ReadFailed) else error
             log.error("reading_failed", file=self._name, reason=str(error), exc_info=bug)
             self._loop.call_later(RETRY_S, self._run, reading)
             return
-        self._counts.read(reading, time.perf_counter() - start)
+        self._counts.read(reading, seconds)
         for damage in reading.damages:
             log.error("store_damaged", file=self._name, reason=str(damage))
         reading.finish()

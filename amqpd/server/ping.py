@@ -2,13 +2,15 @@
 
 Nobody has to log in for that: a broker answers the protocol header with connection.start, and says there what it is;
 and its metrics port says whether it takes clients now. Whatever answers, and however slowly, there is one limit of time
-for all of it. Little is imported, since this is run every few seconds where something looks after a broker.
+for all of it, but for looking up a name: that has the system's own. Little is imported, since this is run every few
+seconds where something looks after a broker.
 """
 
 import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from amqpd.errors import MalformedArguments
 from amqpd.wire.constants import FRAME_END, FRAME_HEAD_SIZE, FRAME_METHOD, FRAME_OVERHEAD, PROTOCOL_HEADER
@@ -77,10 +79,11 @@ def _ask(host: str, port: int, timeout_s: float, question: bytes, is_enough: Cal
     deadline = time.monotonic() + timeout_s
     answer = b""
     try:
-        with socket.create_connection((LOCAL.get(host, host), port), timeout_s) as connected:
+        with _connect(LOCAL.get(host, host), port, deadline) as connected:
+            connected.settimeout(_left(deadline))
             connected.sendall(question)
             while not is_enough(answer) and len(answer) < ANSWER_MAX:
-                connected.settimeout(max(deadline - time.monotonic(), 0.001))
+                connected.settimeout(_left(deadline))
                 data = connected.recv(ANSWER_MAX)
                 if not data:
                     break
@@ -90,6 +93,26 @@ def _ask(host: str, port: int, timeout_s: float, question: bytes, is_enough: Cal
     except OSError as error:
         raise NoAnswer(error.strerror or str(error)) from None
     return answer
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    """The first address of ``host`` that lets us in. socket.create_connection would give each of them all the time."""
+    failure = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            with ExitStack() as failing:
+                connected = failing.enter_context(socket.socket(family, kind, protocol))
+                connected.settimeout(_left(deadline))
+                connected.connect(address)
+                failing.pop_all()
+                return connected
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.001)
 
 
 def _server_properties(answer: bytes) -> Table | None:

@@ -209,7 +209,7 @@ class Pump(asyncio.Protocol):
         self._pumps.enter(self)
 
     def data_received(self, data: bytes) -> None:
-        self._agenda.moment = self._loop.time()
+        self._agenda.moment = self._loop.time()  # Pumps.look, without the call: this is done for each read
         self.connection.receive_data(data)
         size = len(data)
         traffic = self.traffic
@@ -348,7 +348,7 @@ class Pump(asyncio.Protocol):
             client=who.get("product", ""),
             client_version=who.get("product_version", ""),
             client_name=who.get("connection_name", ""),
-            blocked=connection.blocked,
+            blocked=connection.blocked and bool(self._pumps.broker.alarms.reason),  # and not for a slow disk
             channels=len(connection.channels),
             octets_in=traffic.octets_in,
             octets_out=traffic.octets_out,

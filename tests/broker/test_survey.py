@@ -227,6 +227,21 @@ def test_dropped_messages_by_type_of_queue_reason_and_whether_they_go_on(broker:
     assert len(dropped) == 2 * 4 * 2
 
 
+def test_what_queues_refuse_and_take_in_by_themselves_and_after_they_are_gone(broker: Broker, peer: Peer) -> None:
+    peer.declare("full", x_max_length=1, x_overflow="reject-publish")
+    peer.declare("short", x_max_length=1, x_dead_letter_exchange="", x_dead_letter_routing_key="dead")
+    peer.declare("dead")
+    for queue in ("full", "short"):
+        peer.send(queue, "a", "b", "c")
+    counts = {queue.name: (queue.published, queue.refused) for queue in broker.statistics().queues}
+    assert counts == {"full": (1, 2), "short": (3, 0), "dead": (2, 0)}
+    for queue in counts:
+        peer.session.delete_queue(queue)
+    tally = broker.statistics().tally()
+    assert (tally.published, tally.refused) == (6, 2)
+    assert broker.statistics().messages_rejected == 0  # nobody has asked
+
+
 def test_those_who_have_published_are_publishers(broker: Broker, peer: Peer) -> None:
     Peer(peer.client)
     assert broker.statistics().publishers == 0

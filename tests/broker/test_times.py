@@ -100,6 +100,16 @@ def test_a_message_that_came_back_is_ready_since_then_and_no_second_wait(peer: W
     assert told(peer.q.waits) == {10: 1}
 
 
+def test_one_that_comes_back_does_not_hide_older_ones(peer: Watched) -> None:
+    peer.declare("q")
+    peer.send("q", "a", "b")
+    peer.at(3600)
+    peer.get("q")
+    peer.session.requeue(1)
+    peer.at(3601)
+    assert peer.q.ready_age_s == 3601
+
+
 def test_acknowledging_several_tells_the_time_of_each(peer: Watched) -> None:
     peer.declare("q")
     peer.session.consume("q")

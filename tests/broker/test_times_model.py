@@ -103,9 +103,8 @@ class TimedLine(Line):
         return letter
 
     def ages(self) -> list[float]:
-        """Of the first message that is ready of each priority."""
-        firsts = {self.turn(letter)[0]: letter for letter in reversed(self.ready)}
-        return [self.model.moment - self.since[letter] for letter in firsts.values()]
+        """Of all messages that are ready."""
+        return [self.model.moment - self.since[letter] for letter in self.ready]
 
 
 class TimedActor(Actor):

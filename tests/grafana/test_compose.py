@@ -1,5 +1,6 @@
 """docker-compose.yml and the Dockerfile, as far as they can be judged without docker: what they name is there."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -94,5 +95,8 @@ def test_the_image_is_made_from_what_docker_is_given() -> None:
 
 
 def test_whoever_looks_after_the_container_asks_amqpd() -> None:
-    assert 'CMD ["amqpd", "ping"]' in DOCKERFILE
+    [(patience, command)] = re.findall(r"^HEALTHCHECK .*--timeout=(\d+)s .*CMD (.*)$", DOCKERFILE, re.MULTILINE)
+    *ping, timeout = json.loads(command)
+    assert ping == ["amqpd", "ping", "--timeout"]
+    assert int(timeout) < int(patience), "it is killed before it says what is wrong"
     assert SERVICES["prometheus"]["depends_on"]["amqpd"]["condition"] == "service_healthy"

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from amqpd.store.journal import OCTETS_MAX
-from grafana import FOLDER
+from grafana import COLUMNS, FOLDER
 from grafana.__main__ import DASHBOARDS
-from grafana.board import COLUMNS, encode
+from grafana.board import encode
 from grafana.expressions import expressions, fill
 from tests.grafana import families, promql
 
@@ -176,9 +175,3 @@ def test_overview_and_runtime_need_no_labels_of_objects() -> None:
     dashboards = {"amqpd-overview", "amqpd-runtime"}
     asked = {metric for query in QUERIES if query.dashboard in dashboards for metric in promql.metrics(query.expr)}
     assert not asked & families.DETAILED.keys()
-
-
-def test_the_limit_of_what_waits_for_the_disk_is_the_stores() -> None:
-    [limit] = [query.expr for query in QUERIES if query.panel == "Waiting for the disk" and query.legend == "limit"]
-    assert limit.endswith("+ 24 * 1024 ^ 2")
-    assert OCTETS_MAX == 24 * 1024**2

@@ -1,6 +1,7 @@
 """prometheus.yml and the alerts, as far as promtool can judge them; tests/monitoring runs them."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,11 +18,18 @@ CONFIG: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yml").read_text("u
 JOBS = {job["job_name"]: job for job in CONFIG["scrape_configs"]}
 [GROUP] = yaml.safe_load((FOLDER / "alerts.yml").read_text("utf-8"))["groups"]
 ALERTS: dict[str, Any] = {rule["alert"]: rule for rule in GROUP["rules"]}
+CLIENTS = "amqpd-connections"
+"""The dashboard, and the job."""
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="there is no promtool (Debian: prometheus)"
 )
 every_alert = pytest.mark.parametrize("rule", ALERTS.values(), ids=ALERTS)
+
+
+def of_alerts() -> set[str]:
+    """What the alerts ask for."""
+    return {metric for rule in ALERTS.values() for metric in promql.metrics(rule["expr"])}
 
 
 def promtool(*arguments: str, folder: Path = FOLDER) -> None:
@@ -49,9 +57,12 @@ def test_prometheus_understands_every_expression_of_the_dashboards(tmp_path: Pat
     promtool("check", "rules", "rules.yml", folder=tmp_path)
 
 
-def test_both_jobs_scrape_the_same_targets() -> None:
-    assert JOBS["amqpd"]["metrics_path"] == "/metrics"
-    assert JOBS["amqpd-objects"]["metrics_path"] == "/metrics/detailed"
+def test_all_jobs_scrape_the_same_targets() -> None:
+    assert {name: job["metrics_path"] for name, job in JOBS.items()} == {
+        "amqpd": "/metrics",
+        "amqpd-objects": "/metrics/detailed",
+        CLIENTS: "/metrics/detailed",
+    }
     found = {file for job in JOBS.values() for each in job["file_sd_configs"] for file in each["files"]}
     assert found == {"targets.yml"}
     assert yaml.safe_load((FOLDER / "targets.yml").read_text("utf-8")) == [{"targets": ["127.0.0.1:15692"]}]
@@ -60,13 +71,26 @@ def test_both_jobs_scrape_the_same_targets() -> None:
 def test_the_objects_are_scraped_with_the_families_that_are_asked_for_and_no_more() -> None:
     """A family costs a value for each of its objects, every 15 seconds."""
     asked = {metric for query in expressions() for metric in promql.metrics(query.expr)}
-    asked |= {metric for rule in ALERTS.values() for metric in promql.metrics(rule["expr"])}
+    asked |= of_alerts()
     asked &= families.DETAILED.keys()
-    scraped = JOBS["amqpd-objects"]["params"]["family"]
+    scraped = [*JOBS["amqpd-objects"]["params"]["family"], *JOBS[CLIENTS]["params"]["family"]]
+    assert len(set(scraped)) == len(scraped)
     given = {name: {metric for metric in asked if name in families.DETAILED[metric]} for name in scraped}
     assert set().union(*given.values()) == asked
     for name in scraped:
         assert set().union(*(given[other] for other in scraped if other != name)) < asked, f"{name} can be left out"
+
+
+def test_what_is_by_connection_can_be_left_out() -> None:
+    """Its names do not last, and no alert and no other dashboard needs them."""
+    others = {metric for query in expressions() for metric in promql.metrics(query.expr) if query.dashboard != CLIENTS}
+    for metric in (others | of_alerts()) & families.DETAILED.keys():
+        assert families.DETAILED[metric] & set(JOBS["amqpd-objects"]["params"]["family"]), metric
+
+
+def test_a_broker_that_is_down_is_seen_by_each_job() -> None:
+    [jobs] = re.findall(r'job=~"(.*?)"', ALERTS["AmqpdDown"]["expr"])
+    assert jobs.split("|") == list(JOBS)
 
 
 @every_alert

@@ -1,6 +1,7 @@
 """Statistics for tests, in which only what matters is named: all else is 0, or nothing."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from amqpd.broker.statistics import (
@@ -47,6 +48,7 @@ def queue(name: str, **values: Any) -> QueueStatistics:
         "unacked_bytes": 0,
         "consumers": 0,
         "published": 0,
+        "refused": 0,
         "handovers": Handovers(),
         "ready_age_s": None,
         "unacked_age_s": None,
@@ -129,12 +131,13 @@ def journal(file: str, **values: Any) -> JournalStatistics:
         "messages_read": 0,
         "octets_in_file": 0,
         "waiting": 0,
+        "waiting_limit": 0,
     }
     return JournalStatistics(file=file, **{**usual, **values})
 
 
 def broker(**values: Any) -> BrokerStatistics:
-    counts = dict.fromkeys(BrokerStatistics.__slots__, 0)
+    counts = {field.name: 0 for field in fields(BrokerStatistics)}
     usual: dict[str, Any] = {
         "messages_dropped": {
             (kind, reason, forwarded): 0

@@ -10,13 +10,13 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.types import Message, Scope
 
-from amqpd.broker.statistics import BrokerStatistics
+from amqpd.broker.statistics import BrokerStatistics, Tally
 from amqpd.metrics import app, metrics_app
 from tests.metrics.samples import broker, connection, in_turns, queue, server
 
 pytestmark = pytest.mark.anyio
 
-ORDERS = broker(queues=(queue("orders", ready=3, published=8), queue("bills", ready=2)), messages_routed=20)
+ORDERS = broker(queues=(queue("orders", ready=3, published=8), queue("bills", ready=2)), gone=Tally({}, published=12))
 PAGES = ("/metrics", "/metrics/per-object", "/metrics/detailed")
 DETAILED = "/metrics/detailed?family=queue_coarse_metrics&family=queue_metrics&queue=orders"
 
@@ -183,7 +183,7 @@ async def test_health_is_told_at_once_whatever_is_going_on() -> None:
             assert (await client.get("/health/live")).status_code == 200
             assert (await client.get("/health/ready")).status_code == 200
             response = await client.get("/metrics")
-            assert (response.status_code, response.text) == (503, "There are 4 scrapes already.\n")
+            assert (response.status_code, response.text) == (503, f"There are {app.SCRAPES_MAX} scrapes already.\n")
             assert answers == []
             go_on.set()
         assert answers == [200] * app.SCRAPES_MAX

@@ -1,6 +1,7 @@
 """Which families a page has, and under which names."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from amqpd.metrics.families import CLUSTER, DETAILED_ONLY, OBJECTS, RABBITMQ_ONL
 from amqpd.metrics.pages import AGGREGATED, NAMES, PER_OBJECT, Page, detailed
 from amqpd.metrics.tables import NOT_DETAILED
 from tests.metrics.samples import broker, connection, exchange, names, queue, scrape, server, session, snapshot, value
+
+PROC = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
 
 READ = snapshot(
     broker(
@@ -69,6 +72,15 @@ OVERVIEW = {
 def test_the_dashboard_of_rabbitmq_finds_all_that_it_asks_for() -> None:
     found = {name for name, _ in scrape(snapshot(), prefix="rabbitmq")}
     assert {f"rabbitmq_{name}" for name in OVERVIEW} <= found
+
+
+@PROC
+def test_what_is_resident_is_to_rabbitmqs_dashboards_what_the_limit_is_for() -> None:
+    read, detail = snapshot(broker(memory_used=7)), detailed([("family", "node_coarse_metrics")])
+    name = "process_resident_memory_bytes"
+    assert value(read, f"rabbitmq_{name}", prefix="rabbitmq") == 7
+    assert value(read, f"rabbitmq_detailed_{name}", detail, prefix="rabbitmq") == 7
+    assert (value(read, f"amqpd_{name}") or 0) > 1_000_000
 
 
 def test_sizes_have_the_buckets_of_rabbitmq() -> None:

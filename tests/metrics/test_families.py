@@ -56,7 +56,6 @@ TIMES = distribution(0.002, 3.0)
         ("global_messages_rejected_total", "messages_rejected", PROTOCOL),
         ("global_publishers", "publishers", PROTOCOL),
         ("global_consumers", "consumers", PROTOCOL),
-        ("queue_messages_published_total", "messages_routed", {}),
         ("exchange_messages_published_total", "messages_published", {}),
         ("channel_messages_confirmed_total", "messages_confirmed", {}),
     ],
@@ -208,6 +207,16 @@ def test_times_are_measured_by_queue_and_of_all_that_there_ever_were() -> None:
         assert value(read, f"{name}_count") == 4
 
 
+def test_what_came_into_queues_and_what_did_not_is_of_all_that_there_ever_were() -> None:
+    full = queue("full", published=3, refused=2)
+    read = snapshot(broker(queues=(full,), messages_routed=100, gone=Tally({}, published=10, refused=20)))
+    where = {"vhost": "/", "queue": "full"}
+    assert value(read, "amqpd_queue_messages_published_total", PER_OBJECT, **where) == 3
+    assert value(read, "amqpd_queue_messages_published_total") == 13
+    assert value(read, "amqpd_queue_messages_refused_total", PER_OBJECT, **where) == 2
+    assert value(read, "amqpd_queue_messages_refused_total") == 22
+
+
 def test_a_queue_says_what_it_is() -> None:
     orders = queue("orders", vhost="shop", type="quorum", exclusive=True)
     labels = {"vhost": "shop", "queue": "orders", "queue_type": "rabbit_quorum_queue"}
@@ -294,7 +303,7 @@ def test_of_connections_all_as_one_are_those_that_there_ever_were() -> None:
 
 def test_the_store_is_shown_by_file_and_as_one() -> None:
     messages = journal("store.mdb", commits=TIMES, octets_written=10, reads=1, octets_in_file=4096)
-    spilled = journal("spill.mdb", commits=TIMES, octets_written=20, reads=2, waiting=7)
+    spilled = journal("spill.mdb", commits=TIMES, octets_written=20, reads=2, waiting=7, waiting_limit=8)
     read = snapshot(server=server(journals=(messages, spilled)))
     assert value(read, "amqpd_io_sync_ops_total") == 4
     assert value(read, "amqpd_io_sync_time_seconds_total") == pytest.approx(6.004)
@@ -304,6 +313,7 @@ def test_the_store_is_shown_by_file_and_as_one() -> None:
     assert value(read, "amqpd_store_commit_seconds_bucket", file="spill.mdb", le="0.005") == 1
     assert value(read, "amqpd_store_file_bytes", file="store.mdb") == 4096
     assert value(read, "amqpd_store_waiting_bytes", file="spill.mdb") == 7
+    assert value(read, "amqpd_store_waiting_limit_bytes", file="spill.mdb") == 8
 
 
 def test_without_a_store_there_are_no_files_and_nothing_was_written() -> None:

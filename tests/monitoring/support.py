@@ -18,6 +18,9 @@ from interop.broker_process import BrokerProcess
 
 INTERVAL = "500ms"
 MINUTE_MS = 500
+JOBS = 3
+"""Of prometheus.yml."""
+
 PATIENCE_S = 40.0
 """For one thing to come true."""
 
@@ -54,12 +57,12 @@ class Watcher(PrometheusProcess):
         return [found.labels for found in self.query(f'ALERTS{{alertname="{alert}", alertstate="firing"}}')]
 
     def sees(self) -> None:
-        """Wait until both jobs have reached their target."""
-        until(lambda: [up.value for up in self.query("up")] == [1, 1])
+        """Wait until all jobs have reached their target."""
+        until(lambda: [up.value for up in self.query("up")] == [1] * JOBS)
 
 
 def faster(rules: str) -> str:
-    """With other minutes: in ``[5m]`` and in ``for: 5m``."""
+    """With other minutes: in ``[5m]``, in ``for: 5m`` and in ``keep_firing_for: 5m``."""
     return re.sub(r"\b(\d+)m\b", lambda found: f"{int(found[1]) * MINUTE_MS}ms", rules)
 
 

@@ -34,6 +34,7 @@ ENDLESS = "amqpd_detailed_queue_seconds_until_empty"
 CALM = re.compile(
     r"connections?_blocked|alarms|ALERTS|attempts_failed|pending|uncommitted|until_empty|io_read|store_read"
     r"|channel_prefetch|queue_get|queue_messages_delivered_total|message_size_bytes_bucket|gc_"
+    r"|dead_lettered_expired_\S+ dead_letter_strategy!=|dead_lettered_[^e]\S+ dead_letter_strategy=\""
 )
 """What may be zero all the time: troubles that there are not, what the roles do not do (with the queue ``orders``), and
 garbage, which is collected seldom. All else moves."""

@@ -1,7 +1,9 @@
 """What a server knows of itself for its metrics."""
 
+import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -193,16 +195,31 @@ async def test_a_blocked_connection() -> None:
         await until(lambda: not of_peer(found, peer).blocked)
 
 
+async def test_who_waits_for_the_disk_is_not_blocked() -> None:
+    async with observed() as (works, found):
+        peer = await works.connect()
+        works.broker.alarms.set("store", "test")
+        await peer.publishes("q", b"a")
+        await until(lambda: any(pump.connection.blocked for pump in works.pumps.open))
+        assert not of_peer(found, peer).blocked
+        works.broker.alarms.set("memory", "test")
+        assert of_peer(found, peer).blocked
+
+
 # The store ------------------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def persisting(directory: Path) -> AsyncIterator[tuple[Works, Observation, DurableStore]]:
-    """A broker on a data directory, of which one file is written and read."""
+async def persisting(directory: Path, busy_s: float = 0.0) -> AsyncIterator[tuple[Works, Observation, DurableStore]]:
+    """A broker on a data directory, of which one file is written and read: by a thread that is busy at first."""
     with open_store(directory) as store, Worker("both") as both:
+        both.do(partial(time.sleep, busy_s), lambda _error: None)
         async with pumping(store=store) as works:
             agenda, alarms = works.broker.agenda, works.broker.alarms
-            persister = Persister("store.mdb", store.main, agenda, alarms, both, both, go_on=works.pumps.write)
+            pumps = works.pumps
+            persister = Persister(
+                "store.mdb", store.main, agenda, alarms, both, both, look=pumps.look, go_on=pumps.write
+            )
             with observing("node", "cluster", works.pumps, [persister]) as found:
                 yield works, found, store
             persister.stop()
@@ -250,6 +267,15 @@ async def test_what_was_read(tmp_path: Path) -> None:
         assert (journal.reads, journal.messages_read) == (1, 10)
         assert 10_000 < journal.octets_read < 12_000
         assert 0 < journal.read_s < 60
+
+
+async def test_waiting_for_the_reader_is_no_reading(tmp_path: Path) -> None:
+    async with persisting(tmp_path) as (works, _, _):
+        await keeps(works, b"a")
+    async with persisting(tmp_path, busy_s=0.5) as (works, found, _):
+        await (await works.connect()).consumes("q")
+        await until(lambda: look(found).journals[0].reads == 1)
+        assert 0 < look(found).journals[0].read_s < 0.4
 
 
 async def test_what_cannot_be_written_waits_and_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,13 +92,12 @@ class Backlog:
                 self.measure(position, position + 1, moment, histogram)
 
     def since(self, moment: float) -> float | None:
-        """Since when the message that is taken next has been ready. None: there is none."""
-        if self.returned:
-            return self.returned[0][2]
-        if not self.ready:
-            return None
-        first = self.ready.first
-        return self._moments.of(first) if first < self.marked else moment
+        """Since when the message has been ready that is ready longest. None: there is none."""
+        found = [since for _, _, since in self.returned]
+        if self.ready:
+            first = self.ready.first
+            found.append(self._moments.of(first) if first < self.marked else moment)
+        return min(found, default=None)
 
     @property
     def in_memory(self) -> tuple[int, int]:

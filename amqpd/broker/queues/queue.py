@@ -86,6 +86,7 @@ class Queue(Sink):
         "published",
         "record",
         "redelivered",
+        "refused",
         "rules",
         "single_active",
         "subscribers",
@@ -117,6 +118,7 @@ class Queue(Sink):
         self.got_manual = 0
         self.got_auto = 0
         self.redelivered = 0
+        self.refused = 0
         self.get_empty = 0
         self.acked = 0
         self.waits: Histogram | None = None
@@ -256,6 +258,7 @@ class Queue(Sink):
             self._take_in(messages[taken : taken + space], size, now)
             taken += space
         refused = max(0, count - taken)
+        self.refused += refused
         if refused and self.rules.overflow is Overflow.REJECT_PUBLISH_DLX:
             self._bury((), messages[taken:], MAXLEN)
         return refused
@@ -604,6 +607,7 @@ class Queue(Sink):
             unacked_bytes=unacked_octets if self.unacked else 0,  # they were looked at a moment ago
             consumers=len(self.subscribers),
             published=self.published,
+            refused=self.refused,
             handovers=self.handovers(),
             ready_age_s=None if ready_since is None else max(now - ready_since, 0.0),
             unacked_age_s=None if unacked_since is None or not self.unacked else max(now - unacked_since, 0.0),

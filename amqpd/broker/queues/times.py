@@ -1,14 +1,15 @@
 """How long the messages of a queue wait and how long its consumers take, as far as that is measured.
 
-Observed is only what takes time. All that was counted otherwise (delivered for the first time, acknowledged) took none,
-and is in the first bucket; but for what was counted while nothing was measured.
+Only what takes longer than the first bucket is observed here. How many were delivered for the first time, and how many
+acknowledged, the queue counts anyway: all the others of those are in the first bucket, except what was counted while
+nothing was measured.
 """
 
 from amqpd.histogram import TIMES_S, Distribution, Histogram
 
 
 class Times:
-    """The two histograms. They are told how many were delivered and acknowledged when it matters."""
+    """The two histograms. ``delivered`` (for the first time) and ``acked`` are what the queue has counted by now."""
 
     __slots__ = ("_left_out", "_stopped_at", "acks", "waits")
 

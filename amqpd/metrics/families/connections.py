@@ -43,7 +43,7 @@ CONNECTIONS: Table[ConnectionStatistics] = Table(
             gauge("connection_channels", "Channels of the connection", lambda connection: connection.channels),
             gauge(
                 "connection_blocked",
-                "1: the connection has published and is not read, see the alarms",
+                "1: the connection is not read because of an alarm, since it has published",
                 lambda connection: connection.blocked,
             ),
         ),

@@ -2,6 +2,7 @@
 :mod:`amqpd.metrics.process`."""
 
 from amqpd.broker.statistics import BrokerStatistics
+from amqpd.metrics.process import MEMORY_USED
 from amqpd.metrics.statistics import ServerStatistics
 from amqpd.metrics.tables import NOT_DETAILED, Table, gauge, histogram
 
@@ -25,7 +26,7 @@ RESOURCES: Table[BrokerStatistics] = Table(
         "node_coarse_metrics": (
             gauge(
                 "memory_used_bytes",
-                "Memory that counts: resident, without mapped files",
+                MEMORY_USED,
                 lambda broker: broker.memory_used,
             ),
             gauge("disk_space_available_bytes", "Free space where the store is", lambda broker: broker.disk_free),

@@ -39,7 +39,8 @@ METRICS: tuple[Family[QueueStatistics], ...] = (
     ),
     gauge(
         "queue_oldest_ready_age_seconds",
-        "How long the next message to be delivered has been ready; 0: there is none",
+        "How long a message has been ready at the most, since it came, came back, or the broker has started; "
+        "0: there is none",
         lambda queue: queue.ready_age_s or 0.0,
         combine=greatest,
     ),
@@ -53,11 +54,18 @@ METRICS: tuple[Family[QueueStatistics], ...] = (
         "queue_messages_published",
         "Messages that came into the queue",
         lambda queue: queue.published,
-        ever=lambda snapshot: snapshot.broker.messages_routed,
+        ever=lambda snapshot: snapshot.tally.published,
+    ),
+    counter(
+        "queue_messages_refused",
+        "Messages that did not come into the queue, since it was full, with confirms or without",
+        lambda queue: queue.refused,
+        ever=lambda snapshot: snapshot.tally.refused,
     ),
     counter(
         "queue_blocked_seconds",
-        "Time for which messages were ready, consumers there, and none of them could take any",
+        "Time in which messages were ready, consumers there, and none could take one: their prefetch count is reached, "
+        "or they do not read",
         lambda queue: queue.blocked_s,
     ),
 )
@@ -135,7 +143,12 @@ QUEUES: Table[QueueStatistics] = Table(
     },
 )
 
-CAPACITY = "Share of the time in which a message would not have had to wait for a consumer; 0 without consumers"
+CAPACITY = (
+    "Share of the time since an earlier scrape in which consumers could have been given a message at once; "
+    "0: there are none"
+)
+
+SINCE = "a second, since an earlier scrape, at least 5 s ago"
 
 RATES: Table[QueueRates] = Table(
     labels=("vhost", "queue"),
@@ -147,12 +160,13 @@ RATES: Table[QueueRates] = Table(
             gauge("queue_consumer_utilisation", CAPACITY, lambda rates: rates.capacity, combine=None),
         ),
         "queue_rate_metrics": (
-            gauge("queue_publish_rate", "Messages that come into the queue a second", lambda rates: rates.publish),
-            gauge("queue_delivery_rate", "Messages delivered or got a second", lambda rates: rates.delivery),
-            gauge("queue_ack_rate", "Messages acknowledged a second", lambda rates: rates.ack),
+            gauge("queue_publish_rate", f"Messages that came into the queue {SINCE}", lambda rates: rates.publish),
+            gauge("queue_delivery_rate", f"Messages delivered or got {SINCE}", lambda rates: rates.delivery),
+            gauge("queue_ack_rate", f"Messages acknowledged {SINCE}", lambda rates: rates.ack),
             gauge(
                 "queue_seconds_until_empty",
-                "When no message would be ready any more, as fast as they become less; +Inf if they do not",
+                "Seconds until no message is ready, at the rate at which they became fewer since an earlier scrape; "
+                "0: none is ready; +Inf: they do not become fewer",
                 lambda rates: rates.until_empty_s,
                 combine=None,
             ),

@@ -38,7 +38,7 @@ PERSISTER: Table[tuple[JournalStatistics, ...]] = Table(
             ),
             counter(
                 "io_read_time_seconds",
-                "Time that reads of messages took",
+                "Time in which messages were read, by one thread for all files",
                 lambda journals: sum(each.read_s for each in journals),
             ),
             counter(
@@ -67,11 +67,18 @@ FILES: Table[JournalStatistics] = Table(
                 lambda journal: journal.commits,
             ),
             histogram("store_group_changes", "Changes in a group that was committed", lambda journal: journal.groups),
-            gauge("store_file_bytes", "Size of what is in the file", lambda journal: journal.octets_in_file),
+            gauge(
+                "store_file_bytes", "Size of the file; freed space stays in it", lambda journal: journal.octets_in_file
+            ),
             gauge(
                 "store_waiting_bytes",
-                "Size of the changes that have not reached the disk yet",
+                "Memory of messages that are not written yet",
                 lambda journal: journal.waiting,
+            ),
+            gauge(
+                "store_waiting_limit_bytes",
+                "Memory of messages that are not written yet above which publishers have to wait",
+                lambda journal: journal.waiting_limit,
             ),
         )
     },

@@ -18,7 +18,7 @@ BROKER: Table[BrokerStatistics] = Table(
             gauge("connections", "Connections open now", lambda broker: broker.connections),
             gauge(
                 "connections_blocked",
-                "Connections that published and are not read: see the alarms",
+                "Connections that are not read because of an alarm, since they have published",
                 lambda broker: broker.connections_blocked,
             ),
             gauge("channels", "Channels open now", lambda broker: broker.channels),
@@ -183,6 +183,7 @@ class DeadLetters:
 
 
 STRATEGIES = {False: "disabled", True: "at_most_once"}
+STRATEGY = "; disabled: there is no dead letter exchange, they are lost; at_most_once: they were published to it"
 
 
 def _dead_letters(snapshot: Snapshot) -> list[DeadLetters]:
@@ -202,27 +203,27 @@ DEAD_LETTERS: Table[DeadLetters] = Table(
         NOT_DETAILED: (
             counter(
                 "global_messages_dead_lettered_expired",
-                "Messages that expired in a queue",
+                f"Messages that expired in a queue{STRATEGY}",
                 lambda row: row.counts.get("expired"),
             ),
             counter(
                 "global_messages_dead_lettered_rejected",
-                "Messages that consumers rejected",
+                f"Messages that consumers rejected{STRATEGY}",
                 lambda row: row.counts.get("rejected"),
             ),
             counter(
                 "global_messages_dead_lettered_maxlen",
-                "Messages that were too many for a queue",
+                f"Messages that were too many for a queue{STRATEGY}",
                 lambda row: row.counts.get("maxlen"),
             ),
             counter(
                 "global_messages_dead_lettered_delivery_limit",
-                "Messages that came back to a queue too often",
+                f"Messages that came back to a queue too often{STRATEGY}",
                 lambda row: row.counts.get("delivery_limit"),
             ),
             counter(
                 "global_messages_dead_lettered_confirmed",
-                "Messages dead-lettered at least once, and confirmed",
+                "Messages whose dead letter exchange has confirmed them, which only at_least_once asks for: not here",
                 lambda row: row.counts.get("confirmed"),
             ),
         )
