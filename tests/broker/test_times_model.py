@@ -8,6 +8,7 @@ ends.
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import fields
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -394,7 +395,7 @@ def counters(statistics: BrokerStatistics) -> Iterator[Any]:
     """All that only grows, of what does not come and go."""
     tally = statistics.tally()
     for handovers in tally.handovers.values():
-        yield from (getattr(handovers, name) for name in Handovers.__slots__)
+        yield from (getattr(handovers, field.name) for field in fields(Handovers))
     for times in (tally.waits, tally.acks):
         yield from times.counts
         yield times.total

@@ -77,7 +77,7 @@ async def test_rates_are_between_scrapes() -> None:
 
 async def test_a_scrape_that_fails_leaves_the_next_alone() -> None:
     numbers = iter((0, 1))
-    of = scraper(lambda: broker(connections=1 / next(numbers)))
+    of = scraper(lambda: broker(connections=1 // next(numbers)))
     with pytest.raises(ZeroDivisionError):
         await page(of)
     assert gc.isenabled()
