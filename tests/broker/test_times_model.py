@@ -8,8 +8,7 @@ ends.
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import fields
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 from unittest.mock import patch
 
